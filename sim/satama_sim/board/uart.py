@@ -1,0 +1,91 @@
+"""A UART with the ESP32's buffers and the wire's own pace."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+from ..timeline import Timeline
+
+
+class Wire(Protocol):
+    """What a UART is connected to."""
+
+    def transmit(self, uart: SimUart, start_us: int, char_us: int, data: bytes) -> None:
+        """The UART starts to send at `start_us`, one character every `char_us`."""
+
+
+class SimUart:
+    """One UART: what was sent leaves character by character, what arrives waits in a buffer of bounded size."""
+
+    FIFO = 128
+
+    def __init__(self, number: int, timeline: Timeline):
+        self.number = number
+        self.timeline = timeline
+        self.wire: Wire | None = None
+        self.baud = 0
+        self.char_us = 0
+        self.overflows = 0
+        self.tx_pin = self.rx_pin = -1
+        self._tx_buffer = 256
+        self._rx_buffer = 256
+        self._tx_free_us = 0
+        self._arriving: deque[tuple[int, int, bytes]] = deque()  # (end of the first character, char_us, data)
+        self._received = bytearray()
+
+    def init(self, baud: int, bits: int, parity: int, stop: int, tx: int, rx: int, txbuf: int, rxbuf: int) -> None:
+        self.baud = baud
+        self.char_us = round((1 + bits + (parity > 0) + stop) * 1_000_000 / baud)
+        self.tx_pin, self.rx_pin = tx, rx
+        self._tx_buffer, self._rx_buffer = txbuf, rxbuf
+        self._received.clear()
+        self._arriving.clear()
+
+    def write(self, data: bytes) -> int:
+        """Queue bytes; returns the time at which the caller may go on (it waits while the buffer is full)."""
+        now = self.timeline.now_us
+        start = max(now, self._tx_free_us)
+        self._tx_free_us = start + len(data) * self.char_us
+        if self.wire:
+            self.wire.transmit(self, start, self.char_us, data)
+        waiting = (self._tx_free_us - now) // self.char_us - self._tx_buffer - self.FIFO
+        return now + max(0, waiting) * self.char_us
+
+    def tx_done_us(self) -> int:
+        """When the last stop bit has left."""
+        return self._tx_free_us
+
+    def receive(self, start_us: int, char_us: int, data: bytes) -> None:
+        """Characters come in from the wire, the first one begins at `start_us`."""
+        self._arriving.append((start_us + char_us, char_us, data))
+
+    def _settle(self) -> None:
+        now = self.timeline.now_us
+        while self._arriving:
+            first_us, char_us, data = self._arriving[0]
+            if first_us > now:
+                return
+            count = min((now - first_us) // char_us + 1, len(data))
+            room = self._rx_buffer + self.FIFO - len(self._received)
+            self._received += data[: min(count, room)]
+            self.overflows += max(0, count - room)
+            if count == len(data):
+                self._arriving.popleft()
+            else:
+                self._arriving[0] = (first_us + count * char_us, char_us, data[count:])
+                return
+
+    def any(self) -> int:
+        self._settle()
+        return len(self._received)
+
+    def read(self, limit: int) -> bytes:
+        self._settle()
+        data = bytes(self._received[:limit])
+        del self._received[:limit]
+        return data
+
+    def next_byte_us(self) -> int | None:
+        """When the next character will be complete (for polls)."""
+        return self._arriving[0][0] if self._arriving else None

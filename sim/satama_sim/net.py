@@ -1,0 +1,165 @@
+"""The network between the cabinet and the district: names, latency, outages, and the services at the far end."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections.abc import Callable
+from typing import Protocol
+
+from .timeline import Timeline
+
+NTP_UNIX = 2_208_988_800  # seconds from 1900 to 1970
+
+
+class SocketEnd(Protocol):
+    """What the network needs to know of the board's socket."""
+
+    def on_open(self) -> None: ...
+    def on_data(self, data: bytes) -> None: ...
+    def on_taken(self, count: int) -> None: ...
+    def on_close(self, error: int = 0) -> None: ...
+
+
+class Session(Protocol):
+    """A server's side of one connection."""
+
+    def received(self, data: bytes) -> None: ...
+    def closed(self, clean: bool) -> None: ...
+
+
+class TcpPeer:
+    """One TCP connection. Segments keep their order; while the way is cut they wait, as retransmission would have it."""
+
+    def __init__(self, network: Network, socket: SocketEnd):
+        self.network = network
+        self._socket: SocketEnd | None = socket
+        self.session: Session | None = None
+
+    # from the board
+
+    def send(self, data: bytes) -> None:
+        def arrive() -> None:
+            if self.session:
+                self.session.received(data)
+            self.network.to_board(lambda: self._socket and self._socket.on_taken(len(data)))
+
+        self.network.to_far_end(arrive)
+
+    def close(self) -> None:
+        self._socket = None
+
+        def arrive() -> None:
+            session, self.session = self.session, None
+            if session:
+                session.closed(True)
+
+        self.network.to_far_end(arrive)
+
+    def vanish(self) -> None:
+        """The board is gone without a word: the far end hears nothing."""
+        self._socket = None
+
+    # from the far end
+
+    def reply(self, data: bytes) -> None:
+        self.network.to_board(lambda: self._socket and self._socket.on_data(data))
+
+    def hang_up(self, error: int = 0) -> None:
+        """The far end closes (error 0) or resets the connection."""
+        self.session = None
+        self.network.to_board(lambda: self._socket and self._socket.on_close(error))
+
+
+Accept = Callable[[TcpPeer], "Session | None"]
+Datagram = Callable[[bytes], "bytes | None"]
+
+
+class Network:
+    """Names and services. `up` says whether the board's interface and the uplink carry packets."""
+
+    def __init__(self, timeline: Timeline, latency_us: int = 10_000):
+        self.timeline = timeline
+        self.latency_us = latency_us
+        self.reachable: Callable[[], bool] = lambda: True
+        self.uplink = True
+        self.names: dict[str, bytes] = {}
+        self.tcp: dict[tuple[bytes, int], Accept] = {}
+        self.udp: dict[tuple[bytes, int], Datagram] = {}
+        self._held: list[Callable[[], object]] = []  # segments that wait for the way to come back
+
+    def up(self) -> bool:
+        return self.uplink and self.reachable()
+
+    def address(self, name: str) -> bytes:
+        """The IPv4 address of a name, made up in order of first mention."""
+        if name not in self.names:
+            self.names[name] = bytes((10, 77, 1, len(self.names) + 1))
+        return self.names[name]
+
+    def resolve(self, name: str) -> bytes | None:
+        return self.names.get(name) if self.up() else None
+
+    def _carry(self, action: Callable[[], object]) -> None:
+        if not self.up() or self._held:
+            if not self._held:
+                self.timeline.after(500_000, self._retry)
+            self._held.append(action)
+        else:
+            self.timeline.after(self.latency_us, action)
+
+    def _retry(self) -> None:
+        if not self.up():
+            self.timeline.after(500_000, self._retry)
+            return
+        held, self._held = self._held, []
+        for action in held:
+            self.timeline.after(self.latency_us, action)
+
+    to_far_end = to_board = _carry
+
+    def connect(self, socket: SocketEnd, address: bytes, port: int) -> TcpPeer:
+        peer = TcpPeer(self, socket)
+
+        def arrive() -> None:
+            accept = self.tcp.get((address, port))
+            session = accept(peer) if accept else None
+            if session is None:
+                peer.hang_up(errno.ECONNREFUSED)
+            else:
+                peer.session = session
+                self.to_board(lambda: peer._socket and peer._socket.on_open())
+
+        if self.up():  # a SYN into a dead link is lost: the caller's time-out ends it
+            self.to_far_end(arrive)
+        return peer
+
+    def send_datagram(self, socket: SocketEnd, address: bytes, port: int, data: bytes) -> None:
+        def arrive() -> None:
+            serve = self.udp.get((address, port))
+            answer = serve(data) if serve else None
+            if answer is not None and self.up():
+                self.timeline.after(self.latency_us, lambda: socket.on_data(answer))
+
+        if self.up():
+            self.timeline.after(self.latency_us, arrive)
+
+
+class TimeServer:
+    """SNTP (RFC 4330) of the simulated world; `offset_s` makes it lie."""
+
+    def __init__(self, timeline: Timeline, start_unix_s: int):
+        self.timeline = timeline
+        self.start_unix_s = start_unix_s
+        self.offset_s = 0
+
+    def unix_us(self) -> int:
+        return (self.start_unix_s + self.offset_s) * 1_000_000 + self.timeline.now_us
+
+    def __call__(self, request: bytes) -> bytes | None:
+        if len(request) < 48:
+            return None
+        seconds, us = divmod(self.unix_us(), 1_000_000)
+        stamp = struct.pack(">II", (seconds + NTP_UNIX) & 0xFFFFFFFF, us * (1 << 32) // 1_000_000)
+        head = struct.pack(">BBbbIII", 0x24, 1, 6, -20, 0, 0, 0x47505300)
+        return head + stamp + request[40:48] + stamp + stamp

@@ -1,0 +1,114 @@
+"""`esp32`: NVS and Partition on the host's simulated flash."""
+
+import json
+import struct
+
+import link
+
+HEAP_DATA = 4
+HEAP_EXEC = 1
+_NOT_FOUND = -0x1102  # ESP_ERR_NVS_NOT_FOUND
+
+
+def idf_heap_info(capabilities):
+    return [(155648, 94256, 53248, 81920)]
+
+
+class NVS:
+    def __init__(self, namespace):
+        self._prefix = namespace.encode() + b"\0"
+
+    def _get(self, key, kind):
+        if link.call(34, kind, self._prefix + key.encode()) < 0:
+            raise OSError(_NOT_FOUND, "ESP_ERR_NVS_NOT_FOUND")
+        return link.data()
+
+    def get_i32(self, key):
+        return struct.unpack("<i", self._get(key, 0))[0]
+
+    def set_i32(self, key, value):
+        link.call(35, 0, self._prefix + _short(key) + b"\0" + struct.pack("<i", value))
+
+    def get_blob(self, key, buffer):
+        blob = self._get(key, 1)
+        if len(blob) > len(buffer):
+            raise OSError(-0x110C, "ESP_ERR_NVS_INVALID_LENGTH")
+        buffer[: len(blob)] = blob
+        return len(blob)
+
+    def set_blob(self, key, value):
+        link.call(35, 1, self._prefix + _short(key) + b"\0" + bytes(value))
+
+    def erase_key(self, key):
+        if link.call(36, 0, self._prefix + key.encode()) < 0:
+            raise OSError(_NOT_FOUND, "ESP_ERR_NVS_NOT_FOUND")
+
+    def commit(self):
+        link.call(37)
+
+
+def _short(key):
+    if len(key) > 15:
+        raise OSError(-0x1109, "ESP_ERR_NVS_KEY_TOO_LONG")
+    return key.encode()
+
+
+class Partition:
+    TYPE_APP = 0
+    TYPE_DATA = 1
+    BOOT = 0
+    RUNNING = 1
+    _BLOCK = 4096
+
+    def __init__(self, id, block_size=4096):
+        for entry in _table():
+            if entry[4] == id or (isinstance(id, int) and entry[0] == Partition.TYPE_APP):
+                self._entry = entry
+                return
+        raise OSError(2)
+
+    @staticmethod
+    def find(type=1, subtype=0xFF, label=None, block_size=4096):
+        return [
+            Partition(entry[4])
+            for entry in _table()
+            if entry[0] == type and subtype in (0xFF, entry[1]) and label in (None, entry[4])
+        ]
+
+    def info(self):
+        return tuple(self._entry) + (False,)
+
+    def _address(self, block, offset, length):
+        at = block * self._BLOCK + offset
+        if at < 0 or at + length > self._entry[3]:
+            raise OSError(-0x104, "ESP_ERR_INVALID_SIZE")
+        return self._entry[2] + at
+
+    def readblocks(self, block, buf, offset=0):
+        link.ask(41, self._address(block, offset, len(buf)), struct.pack("<I", len(buf)))
+        buf[:] = link.data()
+
+    def writeblocks(self, block, buf, offset=None):
+        address = self._address(block, offset or 0, len(buf))
+        if offset is None:
+            link.ask(43, address, struct.pack("<I", (len(buf) + self._BLOCK - 1) // self._BLOCK))
+        link.ask(42, address, bytes(buf))
+
+    def ioctl(self, request, arg):
+        if request == 4:
+            return self._entry[3] // self._BLOCK
+        if request == 5:
+            return self._BLOCK
+        if request == 6:
+            link.ask(43, self._address(arg, 0, self._BLOCK), struct.pack("<I", 1))
+        return 0
+
+
+_partitions = []
+
+
+def _table():
+    if not _partitions:
+        link.call(40)
+        _partitions.extend(json.loads(link.data()))
+    return _partitions

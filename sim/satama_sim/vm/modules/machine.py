@@ -1,0 +1,282 @@
+"""`machine` of the ESP32 port, answered by the host."""
+
+import struct
+
+import link
+import time
+
+PWRON_RESET = 1
+HARD_RESET = 2
+WDT_RESET = 3
+DEEPSLEEP_RESET = 4
+SOFT_RESET = 5
+
+_reset_cause = PWRON_RESET
+_unique_id = b"\0" * 6
+_has_counter = False
+
+
+def reset_cause():
+    return _reset_cause
+
+
+def unique_id():
+    return _unique_id
+
+
+def reset():
+    link.call(4, 0)
+
+
+def soft_reset():
+    link.call(4, 1)
+
+
+def deepsleep(ms=0):
+    link.call(4, 2, struct.pack("<Q", ms * 1000))
+
+
+def freq(hz=None):
+    return 240000000
+
+
+def idle():
+    link.wait(1000)
+
+
+def lightsleep(ms=0):
+    link.wait(ms * 1000)
+
+
+def disable_irq():
+    return 0
+
+
+def enable_irq(state=0):
+    pass
+
+
+class Pin:
+    IN = 1
+    OUT = 3
+    OPEN_DRAIN = 7
+    PULL_DOWN = 1
+    PULL_UP = 2
+    IRQ_RISING = 1
+    IRQ_FALLING = 2
+
+    def __init__(self, gpio, mode=-1, pull=-1, value=None):
+        self.gpio = gpio
+        self._level = 0
+        self._out = False
+        if mode != -1:
+            self.init(mode, pull, value)
+
+    def init(self, mode=-1, pull=-1, value=None):
+        if value is not None:
+            self._write(value)
+        self._out = mode in (Pin.OUT, Pin.OPEN_DRAIN)
+        link.spend("pin_us")
+        link.post(10, self.gpio, bytes((mode & 0xFF, pull & 0xFF)))
+
+    def _write(self, level):
+        self._level = 1 if level else 0
+        link.spend("pin_us")
+        link.post(11, self.gpio << 1 | self._level)
+
+    def value(self, level=None):
+        if level is not None:
+            self._write(level)
+        elif self._out:
+            return self._level
+        else:
+            link.spend("pin_us")
+            return link.call(12, self.gpio)
+
+    __call__ = value
+
+    def on(self):
+        self._write(1)
+
+    def off(self):
+        self._write(0)
+
+    def irq(self, handler=None, trigger=3, wake=None, hard=False):
+        if hard:
+            raise ValueError("hard interrupts are not supported")
+        for entry in _handlers:
+            if entry[0] == self.gpio:
+                _handlers.remove(entry)
+                break
+        if handler:
+            _handlers.append((self.gpio, handler, self))
+        link.call(13, self.gpio << 2 | (trigger if handler else 0))
+
+
+_handlers = []  # (gpio, handler, pin)
+
+
+def _serve_interrupts():
+    link.call(3)
+    for gpio in link.data():
+        for entry in _handlers:
+            if entry[0] == gpio:
+                entry[1](entry[2])
+
+
+link.on_interrupts = _serve_interrupts
+
+
+class ADC:
+    ATTN_0DB = 0
+    ATTN_2_5DB = 1
+    ATTN_6DB = 2
+    ATTN_11DB = 3
+    _TOP_UV = (950000, 1250000, 1750000, 2450000)  # quickref: the input ranges that are linear
+
+    def __init__(self, pin, atten=0):
+        self._gpio = pin.gpio if isinstance(pin, Pin) else pin
+        self._atten = atten
+
+    def init(self, atten=0):
+        self._atten = atten
+
+    def atten(self, atten):
+        self._atten = atten
+
+    def read_uv(self):
+        link.spend("adc_us")
+        uv = link.ask(14, self._gpio)
+        if uv < 100000:  # the first 100 mV read as nothing
+            uv = 0
+        return min(uv, 3100000 if self._atten == 3 else self._TOP_UV[self._atten]) // 1000 * 1000
+
+    def read_u16(self):
+        return min(self.read_uv() * 65535 // 3300000, 65535)
+
+    def read(self):
+        return self.read_u16() >> 4
+
+
+class _Counter:
+    RISING = 1
+    FALLING = 2
+    UP = 1
+
+    def __init__(self, unit, src, edge=1, direction=1, filter_ns=0):
+        self._unit = unit
+        link.ask(15, src.gpio, bytes((edge, unit)))
+
+    def value(self, value=None):
+        link.call(16, self._unit, b"" if value is None else struct.pack("<q", value))
+        return struct.unpack("<q", link.data())[0]
+
+    def deinit(self):
+        pass
+
+
+class UART:
+    INV_TX = 1
+    INV_RX = 2
+
+    def __init__(self, number, *args, **options):
+        self.handle = 1 + number
+        self._number = number
+        if args or options:
+            self.init(*args, **options)
+
+    def init(
+        self,
+        baudrate=115200,
+        bits=8,
+        parity=None,
+        stop=1,
+        tx=-1,
+        rx=-1,
+        txbuf=256,
+        rxbuf=256,
+        timeout=0,
+        timeout_char=0,
+        invert=0,
+    ):
+        self._timeout = timeout * 1000
+        code = 0 if parity is None else 1 + (parity & 1)
+        link.ask(
+            20,
+            self._number,
+            struct.pack(
+                "<IBBBhhHH", baudrate, bits, code, stop, _gpio(tx), _gpio(rx), max(txbuf, 128), max(rxbuf, 129)
+            ),
+        )
+
+    def any(self):
+        return link.call(22, self._number)
+
+    def write(self, data):
+        link.spend("uart_write_us")
+        return link.ask(21, self._number, bytes(data))
+
+    def flush(self):
+        link.call(24, self._number)
+
+    def txdone(self):
+        return bool(link.call(25, self._number))
+
+    def read(self, limit=4096):
+        got = b""
+        end = link.now + self._timeout
+        while True:
+            link.call(23, self._number << 16 | (limit - len(got)))
+            got += link.data()
+            if len(got) >= limit or link.now >= end:
+                return got or None
+            link.wait(1000)
+
+    def readinto(self, buf, limit=None):
+        limit = len(buf) if limit is None else limit
+        if self._timeout:
+            got = self.read(limit) or b""
+        else:
+            link.call(23, self._number << 16 | limit)
+            got = link.data()
+        buf[: len(got)] = got
+        return len(got) or None
+
+    def ioctl(self, request, arg):
+        return arg & (4 | (1 if self.any() else 0)) if request == 3 else 0
+
+    def deinit(self):
+        pass
+
+
+def _gpio(pin):
+    return pin.gpio if isinstance(pin, Pin) else -1 if pin is None else pin
+
+
+class RTC:
+    def datetime(self, parts=None):
+        if parts is None:
+            year, month, day, hour, minute, second, weekday, _ = time.gmtime()
+            return (year, month, day, weekday, hour, minute, second, (link.now + time.rtc_offset_us) % 1000000)
+        year, month, day, _, hour, minute, second, us = parts
+        now = time.mktime((year, month, day, hour, minute, second)) * 1000000 + us
+        time.rtc_offset_us = now - link.now
+        link.call(30, 0, struct.pack("<q", now))
+
+    init = datetime
+
+    def memory(self, content=None):
+        if content is None:
+            link.call(31, 0)
+            return link.data()
+        if len(content) > 2048:
+            raise ValueError("buffer too long")
+        link.call(31, 1, bytes(content))
+
+
+class WDT:
+    def __init__(self, id=0, timeout=5000):
+        link.call(32, timeout)
+
+    def feed(self):
+        link.post(33, 0)

@@ -1,0 +1,97 @@
+"""`network` of the ESP32 port: WLAN and LAN as state machines that live in the host."""
+
+import json
+
+import link
+
+STA_IF = 0
+AP_IF = 1
+STAT_IDLE = 1000
+STAT_CONNECTING = 1001
+STAT_GOT_IP = 1010
+STAT_NO_AP_FOUND = 201
+STAT_WRONG_PASSWORD = 202
+STAT_BEACON_TIMEOUT = 200
+STAT_ASSOC_FAIL = 203
+STAT_HANDSHAKE_TIMEOUT = 204
+ETH_INITIALIZED = 0
+ETH_STARTED = 1
+ETH_STOPPED = 2
+ETH_CONNECTED = 3
+ETH_DISCONNECTED = 4
+ETH_GOT_IP = 5
+PHY_LAN8720 = 1
+PHY_IP101 = 2
+PHY_RTL8201 = 3
+
+_WIFI = 0
+_LAN = 1
+
+
+def hostname(name=None):
+    return name or "satama"
+
+
+def country(code=None):
+    return code or "FI"
+
+
+class _Interface:
+    def active(self, on=None):
+        if on is None:
+            return bool(link.call(50, self._number << 2 | 2))
+        link.call(50, self._number << 2 | bool(on))
+
+    def ifconfig(self, *_):
+        address = "10.77.0.10" if self.isconnected() else "0.0.0.0"
+        return (address, "255.255.255.0", "10.77.0.1", "10.77.0.1")
+
+    def ipconfig(self, name=None, **_):
+        return self.ifconfig()[:2] if name == "addr4" else None
+
+
+class WLAN(_Interface):
+    IF_STA = 0
+    IF_AP = 1
+    PM_NONE = 0
+    PM_PERFORMANCE = 1
+
+    def __init__(self, interface=STA_IF):
+        self._number = _WIFI
+
+    def connect(self, ssid=None, key=None, **_):
+        if link.call(51, _WIFI, (ssid or "").encode() + b"\0" + (key or "").encode()) < 0:
+            raise OSError("Wifi Internal Error")
+
+    def disconnect(self):
+        link.call(52, _WIFI)
+
+    def isconnected(self):
+        return link.call(53, _WIFI) == STAT_GOT_IP
+
+    def status(self, what=None):
+        return link.call(55, _WIFI) if what == "rssi" else link.call(53, _WIFI)
+
+    def scan(self):
+        link.call(54, _WIFI)
+        return [(ssid.encode(), b"\x02\0\0\0\0\x01", 6, rssi, 3, False) for ssid, rssi in json.loads(link.data())]
+
+    def config(self, *names, **_):
+        if names and names[0] == "mac":
+            import machine
+
+            return machine.unique_id()
+
+
+class LAN(_Interface):
+    def __init__(self, id=0, **_):
+        self._number = _LAN
+
+    def isconnected(self):
+        return link.call(53, _LAN) == ETH_GOT_IP
+
+    def status(self):
+        return link.call(53, _LAN)
+
+    def config(self, *names, **_):
+        return WLAN.config(self, *names)

@@ -1,0 +1,112 @@
+"""`select.poll` on the host's handles; a wait is one host call, and like FreeRTOS it ends on a scheduler tick."""
+
+import struct
+import sys
+
+import link
+import uselect
+
+POLLIN = 1
+POLLOUT = 4
+POLLERR = 8
+POLLHUP = 16
+_FOREVER = 0xFFFFFFFF
+_MP_STREAM_POLL = 3
+
+wrapped = []  # [(C stream such as a TLS socket, the socket under it)]
+
+
+class _Entry:
+    """A registered stream: the host's handle to wait on (or None), and a probe for what the host cannot know."""
+
+    def __init__(self, stream, events):
+        self.stream = stream
+        self.events = events
+        self.inner = None  # builtin poll object of a C stream, which may hold decoded bytes of its own
+        if stream is sys.stdin or stream is sys.stdin.buffer:
+            self.handle = 0
+            return
+        self.handle = getattr(stream, "handle", None)
+        if self.handle is None:
+            for outer, socket in wrapped:
+                if outer is stream:
+                    self.handle = socket.handle
+                    self.inner = uselect.poll()
+                    self.inner.register(stream, events)
+
+    def probe(self):
+        """Events that are ready without the host (a Python stream's ioctl, a TLS socket's buffer)."""
+        if self.inner:
+            for _, events in self.inner.ipoll(0):
+                return events & (self.events | POLLERR | POLLHUP)
+            return 0
+        if self.handle is None:
+            return self.stream.ioctl(_MP_STREAM_POLL, self.events)
+        return 0
+
+
+class poll:
+    def __init__(self):
+        self._entries = []
+        self._idle_at = -1  # link.stream_calls when the host last said that nothing is ready
+
+    def _find(self, stream):
+        for entry in self._entries:
+            if entry.stream is stream:
+                return entry
+        return None
+
+    def register(self, stream, events=POLLIN | POLLOUT):
+        self._idle_at = -1
+        entry = self._find(stream)
+        if entry:
+            entry.events = events
+        else:
+            self._entries.append(_Entry(stream, events))
+
+    def modify(self, stream, events):
+        self._idle_at = -1
+        entry = self._find(stream)
+        if not entry:
+            raise OSError(2)
+        entry.events = events
+
+    def unregister(self, stream):
+        self._entries = [entry for entry in self._entries if entry.stream is not stream]
+
+    def _probed(self):
+        ready = []
+        for entry in self._entries:
+            if entry.inner or entry.handle is None:
+                events = entry.probe()
+                if events:
+                    ready.append((entry.stream, events))
+        return ready
+
+    def ipoll(self, timeout_ms=-1, flags=0):
+        us = _FOREVER if timeout_ms < 0 else min(timeout_ms * 1000, _FOREVER - 1)
+        if not self._entries:
+            if us:
+                link.call(2, us)
+            return ()
+        ready = self._probed()
+        if ready or us == 0:
+            if self._idle_at == link.stream_calls and link.now < link.quiet_until:
+                return ready
+            us = 0
+        pairs = b""
+        for entry in self._entries:
+            if entry.handle is not None:
+                pairs += struct.pack("<HH", entry.handle, entry.events)
+        link.call(2, us, pairs)
+        answer = link.data()
+        self._idle_at = -1 if answer else link.stream_calls
+        for at in range(0, len(answer), 4):
+            handle, events = struct.unpack_from("<HH", answer, at)
+            for entry in self._entries:
+                if entry.handle == handle and not entry.inner:
+                    ready.append((entry.stream, events))
+        return ready if ready or us == 0 else self._probed()
+
+    def poll(self, timeout_ms=-1):
+        return list(self.ipoll(timeout_ms))

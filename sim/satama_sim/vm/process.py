@@ -1,0 +1,129 @@
+"""One MicroPython process: started, asked for its next call, answered, killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+MODULES = Path(__file__).parent / "modules"
+_HEAD = struct.Struct("<HHIQI")
+_ANSWER = struct.Struct("<QiIHHI")
+_MAX_QUIET_US = 0xFFFFFFFF
+_POSTED = 0x8000
+
+
+class Call(NamedTuple):
+    """What the VM asks: an operation of vm/modules/ops.py, at its own time (microseconds since its boot)."""
+
+    op: int
+    posted: bool
+    arg: int
+    now_us: int
+    data: bytes
+
+
+class VmEnded(Exception):
+    """The process is gone, of its own accord or by a signal."""
+
+
+class VmSilent(Exception):
+    """The firmware computes and computes without asking the host anything."""
+
+
+class VmProcess:
+    """A MicroPython process on two pipes (calls and answers) and a socket pair as its serial console."""
+
+    def __init__(self, command: list[str], heap_bytes: int, silence_s: float = 20.0):
+        answers_r, answers_w = os.pipe()
+        calls_r, calls_w = os.pipe()
+        self.console, self.console_end = (
+            socket.socketpair()
+        )  # ours, and the VM's (kept open: how much of it is unread?)
+        self.console.setblocking(False)
+        self._silence_s = silence_s
+        self._poll = select.poll()
+        self._poll.register(calls_r, select.POLLIN)
+        self._buffer = b""
+        self._calls = calls_r
+        self._answers = answers_w
+        try:
+            self._process = subprocess.Popen(
+                [
+                    *command,
+                    "-X",
+                    f"heapsize={heap_bytes}",
+                    str(MODULES / "board_boot.py"),
+                    str(answers_r),
+                    str(calls_w),
+                ],
+                stdin=self.console_end,
+                stdout=self.console_end,
+                stderr=self.console_end,
+                pass_fds=(answers_r, calls_w),
+                env={"PATH": os.defpath, "MICROPYPATH": ".frozen"},
+                start_new_session=True,  # Ctrl-C at the terminal is for the host alone
+            )
+        finally:
+            os.close(answers_r)
+            os.close(calls_w)
+
+    def next_call(self) -> Call:
+        """Wait for the VM's next call. Raises VmEnded, VmSilent."""
+        buffer = self._buffer
+        while True:
+            if len(buffer) >= 20:
+                op, flags, arg, now_us, length = _HEAD.unpack_from(buffer)
+                if len(buffer) >= 20 + length:
+                    self._buffer = buffer[20 + length :]
+                    return Call(op, flags & _POSTED != 0, arg, now_us, buffer[20 : 20 + length])
+            part = self._read()
+            buffer = buffer + part if buffer else part
+
+    def _read(self) -> bytes:
+        if not self._poll.poll(int(self._silence_s * 1000)):
+            raise VmSilent(f"no call from the VM for {self._silence_s:g} s of real time")
+        part = os.read(self._calls, 65536)
+        if not part:
+            raise VmEnded(f"the MicroPython process ended (status {self._process.wait()})")
+        return part
+
+    def answer(self, now_us: int, result: int = 0, data: bytes = b"", quiet_us: int = 0, interrupts: int = 0) -> None:
+        """Answer the last call. `quiet_us`: for how long nothing can come in from outside."""
+        head = _ANSWER.pack(now_us, result, min(quiet_us, _MAX_QUIET_US), interrupts, 0, len(data))
+        try:
+            os.write(self._answers, head + data if data else head)
+        except BrokenPipeError as error:
+            raise VmEnded("the MicroPython process ended") from error
+
+    def printed(self) -> bytes:
+        """What the VM wrote on its console since last asked."""
+        parts = []
+        while True:
+            try:
+                part = self.console.recv(65536)
+            except BlockingIOError:
+                break
+            except ConnectionError:
+                break
+            if not part:
+                break
+            parts.append(part)
+        return b"".join(parts)
+
+    def kill(self) -> None:
+        """Power off: the process is gone at once."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        for descriptor in (self._calls, self._answers):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self.console.close()
+        self.console_end.close()

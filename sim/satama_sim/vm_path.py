@@ -1,0 +1,33 @@
+"""Which MicroPython executable runs the firmware."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+
+
+class VmMissing(Exception):
+    """No MicroPython VM on this machine; the text says what to do."""
+
+
+def find_vm(executable: str | os.PathLike[str] | None = None) -> list[str]:
+    """The command that starts the VM: the given executable, else the one of the pip package, else a `micropython` on the path."""
+    if executable:
+        found = shutil.which(str(executable))
+        if not found:
+            raise VmMissing(
+                f"{executable} is no executable file -> give --vm the path of a MicroPython unix executable"
+            )
+        return [str(Path(found).resolve())]
+    if importlib.util.find_spec("micropython_unix"):
+        return [sys.executable, "-m", "micropython_unix"]
+    found = shutil.which("micropython")
+    if found:
+        return [found]
+    raise VmMissing(
+        "no MicroPython VM found -> pip install 'satama[sim]'; where that package has no wheel for your platform, "
+        "give --vm the path of any MicroPython unix executable (1.24 or later)"
+    )
