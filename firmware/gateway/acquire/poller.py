@@ -1,0 +1,90 @@
+"""Poll rounds: at each slot of the clock, the requests and inputs that are due, in order of their periods."""
+
+import asyncio
+
+from gateway.acquire import registers
+from gateway.core.quality import BAD, pack
+
+
+class Poller:
+    """Reads what the compiled site's "polls" say and hands every reading to `offer(point, mantissa, quality byte)`.
+
+    `begin(slot)` is called before the readings of a slot, `finish(slot)` after them.
+    """
+
+    def __init__(self, polls, buses, inputs, clock, begin, offer, finish):
+        self._polls = polls  # [(period_s, reads, inputs)] ascending by period
+        self._buses = buses
+        self._inputs = inputs  # one list of inputs a poll
+        self._clock = clock
+        self._begin, self._offer, self._finish = begin, offer, finish
+        self.rounds = 0
+        self.missed = 0  # slots that were over before their turn came
+        self.progress_ms = 0  # uptime of the last finished slot
+
+    async def run(self):
+        clock = self._clock
+        done = clock.now_ms() // 1000
+        while True:
+            slot = self._next_slot(done)
+            await self._wait_for(slot)
+            now = clock.now_ms() // 1000
+            if now < slot or now > slot + 3600:  # the clock was set meanwhile: no slot was missed
+                done = now
+                continue
+            if now > slot:
+                self.missed += 1
+            self._begin(slot)
+            await self._read_due(slot)
+            self._finish(slot)
+            self.rounds += 1
+            self.progress_ms = clock.uptime_ms()
+            done = max(slot, self._last_passed(clock.now_ms() // 1000, slot))
+
+    def _next_slot(self, after):
+        return min(after // poll[0] * poll[0] + poll[0] for poll in self._polls)
+
+    def _last_passed(self, now, slot):
+        """A round that took too long: the slots it ran over are counted, and not made up for."""
+        upcoming = self._next_slot(slot)
+        while upcoming < now:
+            self.missed += 1
+            slot = upcoming
+            upcoming = self._next_slot(slot)
+        return slot
+
+    async def _wait_for(self, slot):
+        while True:
+            left = slot * 1000 - self._clock.now_ms()
+            if left <= 0:
+                return
+            await asyncio.sleep_ms(min(left, 1000))
+            if left > 2000 and self._clock.now_ms() > slot * 1000:
+                return  # the clock jumped over it
+
+    async def _read_due(self, slot):
+        for at, (period, reads, _) in enumerate(self._polls):
+            if slot % period:
+                continue
+            for source in self._inputs[at]:
+                mantissa, quality_byte = source.read()
+                self._offer(source.point, mantissa, quality_byte)
+            for read in reads:
+                await self._read(read)
+
+    async def _read(self, read):
+        bus_index, unit, function, address, count, turnaround_ms, timeout_ms, gap_ms, fields = read
+        bus = self._buses[bus_index]
+        reason, at = await bus.read(unit, function, address, count, turnaround_ms, timeout_ms, gap_ms)
+        if reason:
+            quality_byte = pack(BAD, reason)
+            for field in fields:
+                self._offer(field[0], 0, quality_byte)
+            return
+        buffer = bus.buffer
+        for point, offset, kind, order, m, shift, invalid in fields:
+            if function < 3:
+                mantissa, quality_byte = registers.decode_bit(buffer, at, offset)
+            else:
+                mantissa, quality_byte = registers.decode(buffer, at + 2 * offset, kind, order, m, shift, invalid)
+            self._offer(point, mantissa, quality_byte)

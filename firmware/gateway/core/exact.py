@@ -1,0 +1,71 @@
+"""Exact decimal arithmetic on integers: no float on the way from a register to the broker.
+
+A value is mantissa * 10 ** exponent, with the exponent fixed for the stream. Every rounding is half-even.
+"""
+
+from micropython import const
+
+_LIMIT = const(0x7FFF_FFFF_FFFF_FFFF)
+
+
+def bounded(value):
+    """The value, or None outside +-(2 ** 63 - 1): what cannot be stored must not be cut."""
+    return value if -_LIMIT <= value <= _LIMIT else None
+
+
+def divide_half_even(n, d):
+    """The integer nearest to n / d, the even one of two equally near; d is not 0."""
+    if d < 0:
+        n = -n
+        d = -d
+    quotient = n // d
+    twice = (n - quotient * d) * 2
+    if twice > d or twice == d and quotient & 1:
+        quotient += 1
+    return quotient
+
+
+def scale(raw, m, shift):
+    """raw * m * 10 ** shift as an integer, or None out of bounds."""
+    value = raw * m
+    if shift < 0:
+        value = divide_half_even(value, 10**-shift)
+    elif shift:
+        value *= 10**shift
+    return bounded(value)
+
+
+def float_bits(bits, width, m, shift):
+    """The IEEE 754 number with these bits (width 32 or 64) * m * 10 ** shift as an integer.
+
+    None for NaN, for an infinity and out of bounds.
+    """
+    if width == 32:
+        exponent = bits >> 23 & 0xFF
+        fraction = bits & 0x7F_FFFF
+        hidden = 0x80_0000
+        top = 0xFF
+        point = 150  # bias 127 + 23 bits of fraction
+    else:
+        exponent = bits >> 52 & 0x7FF
+        fraction = bits & 0xF_FFFF_FFFF_FFFF
+        hidden = 0x10_0000_0000_0000
+        top = 0x7FF
+        point = 1075
+    if exponent == top:
+        return None
+    if exponent:
+        fraction |= hidden
+    else:
+        exponent = 1  # zero and the subnormal numbers
+    n = -fraction * m if bits >> width - 1 else fraction * m
+    d = 1
+    if exponent < point:
+        d <<= point - exponent
+    else:
+        n <<= exponent - point
+    if shift < 0:
+        d *= 10**-shift
+    else:
+        n *= 10**shift
+    return bounded(divide_half_even(n, d))

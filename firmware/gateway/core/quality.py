@@ -1,0 +1,55 @@
+"""The quality of a sample in one byte: quality << 6 | reason. 0 is good, without a reason."""
+
+from micropython import const
+
+GOOD = const(0)
+UNCERTAIN = const(1)
+BAD = const(2)
+
+NONE = const(0)
+TIMEOUT = const(1)  # nobody answered
+CRC = const(2)  # bytes came, but no frame with a right checksum
+EXCEPTION = const(3)  # the device refused (Modbus exception)
+SHORT = const(4)  # a frame was cut off, or held less or more than asked for
+WRONG_UNIT = const(5)  # another device answered
+OUT_OF_RANGE = const(6)  # physically impossible
+INVALID = const(7)  # the device's own mark for "no value", NaN, infinity
+STALE = const(8)
+PARTIAL = const(9)  # a window that lacks some of its readings
+STUCK = const(10)
+NO_DATA = const(11)  # a window without any reading
+OVERFLOW = const(12)  # does not fit 64 bits
+BUS_DOWN = const(13)
+
+_WORDS = (
+    "none",
+    "timeout",
+    "crc",
+    "exception",
+    "short",
+    "wrong_unit",
+    "out_of_range",
+    "invalid",
+    "stale",
+    "partial",
+    "stuck",
+    "no_data",
+    "overflow",
+    "bus_down",
+)
+
+
+def pack(quality, reason):
+    """The quality byte of a quality (0..2) and a reason (0..63)."""
+    return quality << 6 | reason
+
+
+def quality(byte):
+    """GOOD, UNCERTAIN or BAD."""
+    return byte >> 6
+
+
+def reason_name(byte):
+    """The word for the reason, as on the wire and on the console; "unknown" for one of a later version."""
+    reason = byte & 63
+    return _WORDS[reason] if reason < len(_WORDS) else "unknown"

@@ -1,0 +1,206 @@
+"""The journal: a ring of records on a raw flash partition, written once, acknowledged by clearing one byte.
+
+A block of 4 KiB begins with 16 bytes: magic, block sequence number (u32), CRC-32 of both, one byte that is cleared when every record
+of the block is acknowledged. Records (journal.record) follow; 0xFFFF in the place of a length is free flash. Where the ring begins and
+ends is found by looking at the blocks.
+"""
+
+from binascii import crc32
+from struct import pack, unpack_from
+
+from micropython import const
+
+from gateway.core.errors import FrameError
+from gateway.journal import record
+
+BLOCK = const(4096)
+_HEADER = const(16)
+_DONE = const(12)  # offset of the byte that says that nothing in the block waits any more
+_MAGIC = b"SATJ"
+_WINDOW = const(48)  # records kept in RAM, at the front of the queue
+_ERASE = const(6)  # ioctl
+
+
+class Entry:
+    """A queued record: where it lies, and what it says (as record.decode gives it)."""
+
+    def __init__(self, block, offset, content):
+        self.block = block
+        self.offset = offset
+        self.content = content
+
+
+class Journal:
+    """`partition`: an esp32.Partition; `ledger` counts every sample that enters, leaves or is lost.
+
+    `window` holds the oldest queued records, at most 48, in order: the uplink takes them from there and says when they are acknowledged.
+    """
+
+    def __init__(self, partition, ledger):
+        self._partition = partition
+        self._ledger = ledger
+        self._blocks = partition.ioctl(4, 0)
+        self._buffer = bytearray(BLOCK)
+        self._sequence = 0
+        self._head = -1  # block that is being written
+        self._offset = BLOCK  # where in it
+        self._reader = -1  # block and offset of the first queued record that is not in the window; -1: none
+        self._reader_offset = _HEADER
+        self.window = []
+        self.damaged = 0
+        self.epoch_found = 0
+        self._recover()
+
+    # --- writing
+
+    def append(self, cls, epoch, seq, synced, seconds, uptime_ms, samples):
+        """Write one round; when this returns it survives a power cut."""
+        data = record.encode(cls, epoch, seq, synced, seconds, uptime_ms, samples)
+        if self._offset + len(data) > BLOCK:
+            self._open_block()
+        self._partition.writeblocks(self._head, data, self._offset)
+        for sample in samples:
+            self._ledger.produced(sample[0])
+        if self._reader < 0 and len(self.window) < _WINDOW:
+            content = (len(data), cls, epoch, seq, synced, seconds, uptime_ms, samples)
+            self.window.append(Entry(self._head, self._offset, content))
+        elif self._reader < 0:
+            self._reader, self._reader_offset = self._head, self._offset
+        self._offset += len(data)
+
+    def _open_block(self):
+        full = self._head
+        block = (full + 1) % self._blocks
+        self._give_up(block)
+        self._head = block
+        self._offset = _HEADER
+        self._sequence += 1
+        self._partition.ioctl(_ERASE, block)
+        head = _MAGIC + pack(">I", self._sequence)
+        self._partition.writeblocks(block, head + pack(">I", crc32(head)), 0)
+        if full >= 0:
+            self._settle(full)
+
+    def _give_up(self, block):
+        """The ring is full: what still waits in its oldest block is dropped, and counted as that."""
+        if not self._waiting(block):
+            return
+        for entry in self._walk(block):
+            for sample in entry.content[7]:
+                self._ledger.dropped(sample[0])
+        self.window = [entry for entry in self.window if entry.block != block]
+        if self._reader == block:
+            self._reader, self._reader_offset = (block + 1) % self._blocks, _HEADER
+
+    # --- reading
+
+    def refill(self):
+        """Bring the window up to date from flash. Call before taking from it."""
+        while self._reader >= 0 and len(self.window) < _WINDOW:
+            if self._waiting(self._reader):
+                for entry in self._walk(self._reader):
+                    if entry.offset < self._reader_offset:
+                        continue
+                    if len(self.window) == _WINDOW:
+                        self._reader_offset = entry.offset
+                        return
+                    self.window.append(entry)
+            if self._reader == self._head:
+                self._reader = -1
+            else:
+                self._reader, self._reader_offset = (self._reader + 1) % self._blocks, _HEADER
+
+    def acknowledged(self, entries):
+        """The broker has confirmed these: clear their byte on flash, and let them go."""
+        for entry in entries:
+            if entry in self.window:
+                self.window.remove(entry)
+                self._partition.writeblocks(entry.block, b"\0", entry.offset + record.ACK_OFFSET)
+                for sample in entry.content[7]:
+                    self._ledger.acknowledged(sample[0])
+                if entry.block != self._head:
+                    self._settle(entry.block)
+
+    def _settle(self, block):
+        """Mark a full block whose records are all acknowledged, so that the next start need not read it."""
+        for entry in self.window:
+            if entry.block == block:
+                return
+        if self._reader != block and not any(True for _ in self._walk(block)):
+            self._partition.writeblocks(block, b"\0", _DONE)
+
+    def _header(self, block):
+        """Sequence number of a block, -1 when it holds no journal."""
+        head = bytearray(_HEADER)
+        self._partition.readblocks(block, head, 0)
+        if head[:4] != _MAGIC or unpack_from(">I", head, 8)[0] != crc32(head[:8]):
+            return -1, False
+        return unpack_from(">I", head, 4)[0], head[_DONE] == 0xFF
+
+    def _waiting(self, block):
+        sequence, waiting = self._header(block)
+        return sequence >= 0 and waiting
+
+    def _walk(self, block):
+        """Yield an Entry for every record of a block that is not acknowledged."""
+        buffer = self._buffer
+        self._partition.readblocks(block, buffer)
+        at = _HEADER
+        while at + 2 < BLOCK:
+            length = buffer[at] << 8 | buffer[at + 1]
+            if length == 0xFFFF:
+                return
+            try:
+                content = record.decode(buffer, at, BLOCK)
+            except FrameError:
+                if at + 2 < BLOCK and record.SHORTEST <= length <= BLOCK - at:
+                    self.damaged += 1
+                    at += length
+                    continue
+                self.damaged += 1
+                return
+            if buffer[at + record.ACK_OFFSET] == 0xFF:
+                yield Entry(block, at, content)
+            at += length
+
+    # --- start
+
+    def _recover(self):
+        """Find the head, and what still waits."""
+        found = []  # (sequence, block, something waits)
+        for block in range(self._blocks):
+            sequence, waiting = self._header(block)
+            if sequence >= 0:
+                found.append((sequence, block, waiting))
+        found.sort()
+        for sequence, block, waiting in found:
+            if waiting:
+                self._recover_block(block)
+            self._sequence, self._head = sequence, block
+        if self._head >= 0:
+            self._offset = self._end(self._head)
+
+    def _recover_block(self, block):
+        for entry in self._walk(block):
+            if self._reader < 0:
+                self._reader = block
+            for sample in entry.content[7]:
+                self._ledger.recovered(sample[0])
+            self.epoch_found = max(self.epoch_found, entry.content[2])
+
+    def _end(self, block):
+        """Where free flash begins in a block; its end when the last record is damaged (a cut while writing)."""
+        buffer = self._buffer
+        self._partition.readblocks(block, buffer)
+        at = _HEADER
+        while at + 2 < BLOCK:
+            length = buffer[at] << 8 | buffer[at + 1]
+            if length == 0xFFFF:
+                return at if buffer[at:] == b"\xff" * (BLOCK - at) else BLOCK
+            try:
+                content = record.decode(buffer, at, BLOCK)
+            except FrameError:
+                return BLOCK
+            self.epoch_found = max(self.epoch_found, content[2])
+            at += length
+        return BLOCK
