@@ -2,8 +2,18 @@
 
 import asyncio
 
-from gateway.acquire import registers
+from gateway.acquire import modbus, registers
 from gateway.core.quality import BAD, pack
+
+
+class _Read:
+    """One request of a round: its frame made once, its times, and the fields of its answer (a "read" of the compiled site)."""
+
+    def __init__(self, spec, buses):
+        bus, unit, function, address, count, self.turnaround_ms, self.timeout_ms, self.gap_ms, self.fields = spec
+        self.bus = buses[bus]
+        self.bits = function < 3
+        self.request = modbus.read_request(unit, function, address, count)
 
 
 class Poller:
@@ -13,9 +23,8 @@ class Poller:
     """
 
     def __init__(self, polls, buses, inputs, clock, begin, offer, finish):
-        self._polls = polls  # [(period_s, reads, inputs)] ascending by period
-        self._buses = buses
-        self._inputs = inputs  # one list of inputs a poll
+        # [(period_s, reads, inputs)] ascending by period; `inputs` has one list a poll
+        self._polls = [(poll[0], [_Read(spec, buses) for spec in poll[1]], inputs[at]) for at, poll in enumerate(polls)]
         self._clock = clock
         self._begin, self._offer, self._finish = begin, offer, finish
         self.rounds = 0
@@ -63,27 +72,26 @@ class Poller:
                 return  # the clock jumped over it
 
     async def _read_due(self, slot):
-        for at, (period, reads, _) in enumerate(self._polls):
+        for period, reads, inputs in self._polls:
             if slot % period:
                 continue
-            for source in self._inputs[at]:
+            for source in inputs:
                 mantissa, quality_byte = source.read()
                 self._offer(source.point, mantissa, quality_byte)
             for read in reads:
                 await self._read(read)
 
     async def _read(self, read):
-        bus_index, unit, function, address, count, turnaround_ms, timeout_ms, gap_ms, fields = read
-        bus = self._buses[bus_index]
-        reason, at = await bus.read(unit, function, address, count, turnaround_ms, timeout_ms, gap_ms)
+        bus = read.bus
+        reason, at = await bus.read(read.request, read.turnaround_ms, read.timeout_ms, read.gap_ms)
         if reason:
             quality_byte = pack(BAD, reason)
-            for field in fields:
+            for field in read.fields:
                 self._offer(field[0], 0, quality_byte)
             return
         buffer = bus.buffer
-        for point, offset, kind, order, m, shift, invalid in fields:
-            if function < 3:
+        for point, offset, kind, order, m, shift, invalid in read.fields:
+            if read.bits:
                 mantissa, quality_byte = registers.decode_bit(buffer, at, offset)
             else:
                 mantissa, quality_byte = registers.decode(buffer, at + 2 * offset, kind, order, m, shift, invalid)

@@ -51,12 +51,11 @@ class RtuBus:
         self.errors = [0] * 16  # by reason
         self.exception = 0  # number of the last Modbus exception
 
-    async def read(self, unit, function, address, count, turnaround_ms, timeout_ms, gap_ms):
-        """Ask for bits or registers: (0, index of the data in `buffer`), or (reason, 0) when there is no answer to trust.
+    async def read(self, request, turnaround_ms, timeout_ms, gap_ms):
+        """Ask for bits or registers with a frame of modbus.read_request: (0, index of the data in `buffer`), or (reason, 0).
 
         A damaged answer is worth a second request; silence is not, it has cost its time-out already.
         """
-        request = modbus.read_request(unit, function, address, count)
         reason = 0
         for _ in range(2):
             reason, found = await self._transact(request, turnaround_ms, timeout_ms, gap_ms)

@@ -3,6 +3,7 @@
 import asyncio
 
 import network
+from machine import Pin
 from micropython import const
 
 _CONNECT_S = const(30)
@@ -57,13 +58,16 @@ class WifiLink:
 
 
 class EthernetLink:
-    """`spec` holds the PHY's settings, as the board file gives them."""
+    """`spec` names the PHY and its management pins, as the board file gives them."""
 
     def __init__(self, spec):
-        options = {}
-        for name, value in spec.get("phy", {}).items():
-            options[name] = getattr(network, value) if isinstance(value, str) else value
-        self._lan = network.LAN(**options)
+        self._lan = network.LAN(
+            mdc=Pin(spec["mdc"]),
+            mdio=Pin(spec["mdio"]),
+            power=None,
+            phy_type=getattr(network, "PHY_" + spec["phy"]),
+            phy_addr=spec["phy_addr"],
+        )
         self.attempts = 0
 
     def is_up(self):

@@ -17,7 +17,7 @@ _RETRY_SYNC_MS = const(60000)
 _HISTORY_S = const(120)  # older than that, a round is history
 _BACKOFF_MS = const(1000)
 _BACKOFF_MOST_MS = const(60000)
-_IDLE_MS = const(250)
+_IDLE_MS = const(1000)
 
 
 class Sender:

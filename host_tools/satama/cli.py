@@ -1,0 +1,56 @@
+"""The `satama` command. Exit codes: 0 done, 1 found a problem, 2 wrong use."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from . import __version__, commands_site
+
+app = typer.Typer(
+    name="satama",
+    help="Edge gateways for a city district: describe a cabinet, check it, simulate it on the real MicroPython VM.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"satama {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="print the version"),
+) -> None:
+    pass
+
+
+commands_site.register(app)
+try:
+    from satama_sim import commands as _simulation
+except ModuleNotFoundError as _error:  # installed without the extra
+    _missing = _error.name
+
+    @app.command(name="sim", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+    def _sim() -> None:
+        """Simulate a cabinet (needs the extra: pip install 'satama[sim]')."""
+        typer.echo(f"the simulator needs {_missing} -> pip install 'satama[sim]'", err=True)
+        raise typer.Exit(2)
+
+    app.command(name="demo", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(_sim)
+else:
+    _simulation.register(app)
+
+
+def main() -> None:
+    sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()

