@@ -10,6 +10,7 @@ from typing import Protocol
 from .timeline import Timeline
 
 NTP_UNIX = 2_208_988_800  # seconds from 1900 to 1970
+_RETRY_US = 500_000  # a sender tries again that often while the way is cut
 
 
 class SocketEnd(Protocol):
@@ -17,6 +18,7 @@ class SocketEnd(Protocol):
 
     def on_open(self) -> None: ...
     def on_data(self, data: bytes) -> None: ...
+    def on_datagram(self, address: bytes, port: int, data: bytes) -> None: ...
     def on_taken(self, count: int) -> None: ...
     def on_close(self, error: int = 0) -> None: ...
 
@@ -42,9 +44,11 @@ class TcpPeer:
         def arrive() -> None:
             if self.session:
                 self.session.received(data)
-            self.network.to_board(lambda: self._socket and self._socket.on_taken(len(data)))
+                self.network.to_board(lambda: self._socket and self._socket.on_taken(len(data)))
+            else:
+                self.hang_up(errno.ECONNRESET)
 
-        self.network.to_far_end(arrive)
+        self.network.to_far_end(arrive, self)
 
     def close(self) -> None:
         self._socket = None
@@ -54,11 +58,12 @@ class TcpPeer:
             if session:
                 session.closed(True)
 
-        self.network.to_far_end(arrive)
+        self.network.to_far_end(arrive, self)
 
     def vanish(self) -> None:
-        """The board is gone without a word: the far end hears nothing."""
+        """The board is gone without a word: the far end hears nothing, and what was held for retransmission is lost."""
         self._socket = None
+        self.network.forget(self)
 
     # from the far end
 
@@ -82,11 +87,14 @@ class Network:
         self.timeline = timeline
         self.latency_us = latency_us
         self.reachable: Callable[[], bool] = lambda: True
+        self._retrying = False
         self.uplink = True
         self.names: dict[str, bytes] = {}
         self.tcp: dict[tuple[bytes, int], Accept] = {}
         self.udp: dict[tuple[bytes, int], Datagram] = {}
-        self._held: list[Callable[[], object]] = []  # segments that wait for the way to come back
+        self._held: list[
+            tuple[TcpPeer | None, Callable[[], object]]
+        ] = []  # segments that wait for the way to come back
 
     def up(self) -> bool:
         return self.uplink and self.reachable()
@@ -100,23 +108,29 @@ class Network:
     def resolve(self, name: str) -> bytes | None:
         return self.names.get(name) if self.up() else None
 
-    def _carry(self, action: Callable[[], object]) -> None:
+    def to_far_end(self, action: Callable[[], object], sender: TcpPeer | None = None) -> None:
+        """Carry a segment; while the way is cut, `sender` keeps it and tries again."""
         if not self.up() or self._held:
-            if not self._held:
-                self.timeline.after(500_000, self._retry)
-            self._held.append(action)
+            if not self._retrying:
+                self._retrying = True
+                self.timeline.after(_RETRY_US, self._retry)
+            self._held.append((sender, action))
         else:
             self.timeline.after(self.latency_us, action)
 
-    def _retry(self) -> None:
-        if not self.up():
-            self.timeline.after(500_000, self._retry)
-            return
-        held, self._held = self._held, []
-        for action in held:
-            self.timeline.after(self.latency_us, action)
+    to_board = to_far_end
 
-    to_far_end = to_board = _carry
+    def forget(self, sender: TcpPeer) -> None:
+        self._held = [(peer, action) for peer, action in self._held if peer is not sender]
+
+    def _retry(self) -> None:
+        if self._held and not self.up():
+            self.timeline.after(_RETRY_US, self._retry)
+            return
+        self._retrying = False
+        held, self._held = self._held, []
+        for _, action in held:
+            self.timeline.after(self.latency_us, action)
 
     def connect(self, socket: SocketEnd, address: bytes, port: int) -> TcpPeer:
         peer = TcpPeer(self, socket)
@@ -125,13 +139,13 @@ class Network:
             accept = self.tcp.get((address, port))
             session = accept(peer) if accept else None
             if session is None:
-                peer.hang_up(errno.ECONNREFUSED)
+                peer.hang_up(errno.ECONNRESET)  # what lwIP makes of a refusal (micropython pull request 5788)
             else:
                 peer.session = session
                 self.to_board(lambda: peer._socket and peer._socket.on_open())
 
         if self.up():  # a SYN into a dead link is lost: the caller's time-out ends it
-            self.to_far_end(arrive)
+            self.to_far_end(arrive, peer)
         return peer
 
     def send_datagram(self, socket: SocketEnd, address: bytes, port: int, data: bytes) -> None:
@@ -139,7 +153,7 @@ class Network:
             serve = self.udp.get((address, port))
             answer = serve(data) if serve else None
             if answer is not None and self.up():
-                self.timeline.after(self.latency_us, lambda: socket.on_data(answer))
+                self.timeline.after(self.latency_us, lambda: socket.on_datagram(address, port, answer))
 
         if self.up():
             self.timeline.after(self.latency_us, arrive)

@@ -12,15 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..net import Network
-from ..timeline import RealClock, Timeline, VirtualClock
+from ..timeline import Event, RealClock, Timeline, VirtualClock
 from ..vm.modules import ops
-from ..vm.process import VmEnded, VmProcess, VmSilent
+from ..vm.process import VmEnded, VmSilent
 from .flash import BLOCK, PAGE, NorFlash
 from .nvs import Nvs
 from .pins import Pins
 from .radio import Radio
 from .sockets import POLLHUP, POLLIN, POLLOUT, Sockets
 from .uart import SimUart
+from .vm_console import TalkingVm
 
 POWER_ON, HARD, WATCHDOG, DEEP_SLEEP, SOFT = 1, 2, 3, 4, 5
 _UNIX_2000 = 946_684_800
@@ -63,6 +64,7 @@ class Wait:
     interruptible: bool = False
     ticked: bool = False  # ends on a scheduler tick only
     wake_us: int | None = None
+    uarts: tuple[SimUart, ...] = ()  # whose bytes end it, too: they arrive without an event of their own
 
 
 class SimBoard:
@@ -94,15 +96,19 @@ class SimBoard:
         self.calls = 0
         self.on_print: list[Callable[[bytes], None]] = []
         self.idle = False
+        self.silence_s = 20.0  # real seconds without a call after which the firmware counts as hanging
         self.age_us = 0  # how long the chip claims to have been up at its start: to try the wrap of the ticks
         self._command, self._frozen, self._heap_bytes = command, frozen, heap_bytes
         self._seeds = random.Random(seed)
-        self._vm: VmProcess | None = None
+        self._vm: TalkingVm | None = None
         self._wait: Wait | None = None
         self._boot_us = 0
+        self._until_us = 0  # end of the current run: what comes then from outside, nobody knows yet
         self._console_in = bytearray()
         self._console_fed = False  # the VM may have bytes unread
         self._watchdog: tuple[int, int] | None = None  # (timeout, last fed)
+        self._watching: Event | None = None
+        self._waking: Event | None = None  # end of deep sleep
         self._handlers = self._table()
 
     # --- power and resets
@@ -121,39 +127,46 @@ class SimBoard:
         return self._vm is not None
 
     def reset(self, cause: int, why: str) -> None:
-        self._stop()
+        self._stop(soft=cause == SOFT)
         self._start(cause, why)
 
     def _start(self, cause: int, why: str) -> None:
         self.resets.append((self.timeline.now_us, why))
         self._cause = cause
         self._boot_us = self.timeline.now_us + _START_US - self.age_us
-        self._vm = VmProcess(self._command, self._heap_bytes)
+        self._vm = TalkingVm(self._command, self._heap_bytes, self.silence_s)
         self._wait = None
         self.idle = False
 
-    def _stop(self) -> None:
+    def _stop(self, soft: bool = False) -> None:
+        """A soft reset closes the sockets and leaves the watchdog and the Wi-Fi driver running, as the port's main.c does."""
         if self._vm:
             self._drain_console()
             self._vm.kill()
-        self._vm = self._wait = self._watchdog = None
+        self._vm = self._wait = None
+        if self._waking:
+            self._waking.cancel()
         self._console_in.clear()
+        self._console_fed = False
         self.nvs.reset()
         self.pins.reset()
-        self.radio.reset()
-        self.sockets.reset()
+        self.sockets.reset(close=soft)
+        if not soft:
+            self._watchdog = None
+            self.radio.reset()
 
     # --- the run of time
 
     def run_until(self, until_us: int) -> None:
         """Let time pass until then. A VM that computes past it is caught at its next wait."""
+        self._until_us = until_us
         while True:
             if self._vm and self._wait is None:
                 self._serve_call(self._vm)
             elif not self._rest(until_us):
                 return
 
-    def _serve_call(self, vm: VmProcess) -> None:
+    def _serve_call(self, vm: TalkingVm) -> None:
         try:
             call = vm.next_call()
         except VmSilent as error:
@@ -184,10 +197,10 @@ class SimBoard:
             self._answer(*outcome)
 
     def _begin_wait(self, wait: Wait) -> None:
-        if wait.ticked:
+        if wait.ticked and wait.deadline_us is not None:
+            wait.deadline_us = self._tick_after(wait.deadline_us)
+        if wait.deadline_us is None or wait.deadline_us - self.timeline.now_us >= self.traits.tick_us:
             self._drain_console()
-            if wait.deadline_us is not None:
-                wait.deadline_us = self._tick_after(wait.deadline_us)
         self._wait = wait
         self._consider()
 
@@ -222,7 +235,7 @@ class SimBoard:
         wait = self._wait
         target = self.timeline.next_us()
         if wait:
-            for due in (wait.deadline_us, wait.wake_us):
+            for due in (wait.deadline_us, wait.wake_us, *(uart.next_byte_us() for uart in wait.uarts)):
                 if due is not None and (target is None or due < target):
                     target = due
         if target is None or target > until_us:
@@ -255,7 +268,8 @@ class SimBoard:
                 now = self.timeline.now_us
         else:
             upcoming = self.timeline.next_us()
-            quiet = 0xFFFFFFFF if upcoming is None else max(0, upcoming - now - 1)
+            until = self._until_us if upcoming is None else min(upcoming, self._until_us)
+            quiet = max(0, until - now - 1)
         try:
             self._vm.answer(now - self._boot_us, result, data, quiet, len(self.pins.due))
         except VmEnded as error:
@@ -275,6 +289,8 @@ class SimBoard:
         char_us = 10_000_000 // self.traits.console_baud
 
         def arrive() -> None:
+            if not self._vm:
+                return
             self._console_in.extend(data[: _CONSOLE_BUFFER * 8 - len(self._console_in)])
 
         self.timeline.after(len(data) * char_us, arrive)
@@ -310,19 +326,17 @@ class SimBoard:
             (ops.IRQ_TAKE, lambda arg, data: (0, self.pins.take_due())),
             (ops.RESET, self._reset),
             (ops.IDLE, self._ended),
-            (ops.PIN_MODE, lambda arg, data: 0),
+            (ops.PIN_MODE, lambda arg, data: self.pins.mode(arg, data[0], data[1])),
             (ops.PIN_SET, lambda arg, data: self.pins.set(arg >> 1, arg & 1)),
             (ops.PIN_GET, lambda arg, data: self.pins.level(arg)),
             (ops.PIN_IRQ, lambda arg, data: self.pins.interrupt_on(arg >> 2, arg & 3) or 0),
-            (ops.ADC_READ, lambda arg, data: self.pins.adc[arg]() if arg in self.pins.adc else 0),
+            (ops.ADC_READ, self._adc_read),
             (ops.COUNTER_ON, self._counter_on),
             (ops.COUNTER_VALUE, self._counter_value),
             (ops.UART_INIT, self._uart_init),
-            (ops.UART_WRITE, self._uart_write),
+            (ops.UART_WRITE, lambda arg, data: self.uarts[arg].write(data)),
             (ops.UART_ANY, lambda arg, data: self.uarts[arg].any()),
-            (ops.UART_READ, lambda arg, data: (0, self.uarts[arg >> 16].read(arg & 0xFFFF))),
-            (ops.UART_FLUSH, lambda arg, data: Wait(self.uarts[arg].tx_done_us())),
-            (ops.UART_TXDONE, lambda arg, data: int(self.uarts[arg].tx_done_us() <= self.timeline.now_us)),
+            (ops.UART_READ, self._uart_read),
             (ops.RTC_SET, self._rtc_set),
             (ops.RTC_MEMORY, self._rtc_memory),
             (ops.WDT_START, self._watchdog_start),
@@ -341,6 +355,7 @@ class SimBoard:
             (ops.NET_STATUS, lambda arg, data: self.radio.status[arg]),
             (ops.NET_SCAN, self._net_scan),
             (ops.NET_RSSI, lambda arg, data: self.radio.rssi),
+            (ops.NET_RECONNECTS, self._net_reconnects),
             (ops.SOCK_OPEN, lambda arg, data: self.sockets.create(arg == 1)),
             (ops.SOCK_CONNECT, self._socket_connect),
             (ops.SOCK_SEND, self._socket_send),
@@ -358,7 +373,7 @@ class SimBoard:
     def _hello(self, arg: int, data: bytes) -> Answer:
         self.timeline.run_to(max(self._boot_us + self.age_us, self.timeline.now_us))
         birth = {
-            "costs": self.traits.costs,
+            "costs": self.traits.costs | {"scheduler_tick_us": self.traits.tick_us},
             "seed": self._seeds.getrandbits(30),
             "rtc_offset_us": self.rtc_offset_us + self._boot_us,
             "reset_cause": self._cause,
@@ -388,7 +403,10 @@ class SimBoard:
         if answer or arg == 0:
             return answer or (0, b"")
         deadline = None if arg == ops.FOREVER else self.timeline.now_us + arg
-        return Wait(deadline, ready, interruptible=True, ticked=True)
+        uarts = tuple(
+            self.uarts[handle - 1] for handle, wanted in pairs if 0 < handle < Sockets.FIRST and wanted & POLLIN
+        )
+        return Wait(deadline, ready, interruptible=True, ticked=True, uarts=uarts)
 
     def _events(self, handle: int) -> int:
         if handle == 0:
@@ -400,9 +418,10 @@ class SimBoard:
 
     def _reset(self, arg: int, data: bytes) -> None:
         if arg == 2:
-            sleep_us = struct.unpack("<Q", data)[0]
             self._stop()
-            self.timeline.after(sleep_us, lambda: self._start(DEEP_SLEEP, "end of deep sleep"))
+            if data:  # without a time nothing but the power switch wakes it
+                sleep_us = struct.unpack("<Q", data)[0]
+                self._waking = self.timeline.after(sleep_us, lambda: self._start(DEEP_SLEEP, "end of deep sleep"))
         else:
             self.reset(SOFT if arg else HARD, "soft reset" if arg else "reset by the firmware")
 
@@ -410,10 +429,16 @@ class SimBoard:
         self.idle = True
         return Wait(None)
 
+    def _adc_read(self, arg: int, data: bytes) -> Answer:
+        source = self.pins.adc.get(arg)
+        now = self.timeline.now_us
+        hold_us = max(0, min(self.pins.adc_holds_us(now), self._until_us - now))
+        return (source() if source else 0), struct.pack("<I", hold_us)
+
     def _counter_on(self, arg: int, data: bytes) -> int:
         if not self.traits.has_counter or data[1] >= _COUNTER_UNITS:
             return -errno.EINVAL
-        self.pins.counter_on(data[1], arg)
+        self.pins.counter_on(data[1], arg, data[0])
         return 0
 
     def _counter_value(self, arg: int, data: bytes) -> Answer:
@@ -423,12 +448,13 @@ class SimBoard:
     def _uart_init(self, arg: int, data: bytes) -> int:
         if arg >= len(self.uarts):
             return -errno.EINVAL
-        self.uarts[arg].init(*struct.unpack("<IBBBhhHH", data))
+        self.uarts[arg].init(*struct.unpack("<IBBBhhH", data))
         return 0
 
-    def _uart_write(self, arg: int, data: bytes) -> Wait | int:
-        go_on_us = self.uarts[arg].write(data)
-        return Wait(go_on_us, late=(len(data), b"")) if go_on_us > self.timeline.now_us else len(data)
+    def _uart_read(self, arg: int, data: bytes) -> Answer:
+        uart = self.uarts[arg >> 16]
+        got = uart.read(arg & 0xFFFF)
+        return int(uart.next_byte_us() is not None or uart.any() > 0), got
 
     def _rtc_set(self, arg: int, data: bytes) -> int:
         self.rtc_offset_us = struct.unpack("<q", data)[0] - self.timeline.now_us
@@ -440,20 +466,20 @@ class SimBoard:
         return 0, self.rtc_memory
 
     def _watchdog_start(self, arg: int, data: bytes) -> int:
-        running = self._watchdog is not None
         self._watchdog = (arg * 1000, self.timeline.now_us)
-        if not running:
-            self._watch(self._vm)
+        if self._watching:
+            self._watching.cancel()
+        self._watch()
         return 0
 
-    def _watch(self, vm: VmProcess | None) -> None:
-        if self._vm is not vm or not self._watchdog:
+    def _watch(self) -> None:
+        if not self._watchdog:
             return
         timeout_us, fed_us = self._watchdog
         if self.timeline.now_us >= fed_us + timeout_us:
             self.reset(WATCHDOG, "watchdog")
         else:
-            self.timeline.at(fed_us + timeout_us, lambda: self._watch(vm))
+            self._watching = self.timeline.at(fed_us + timeout_us, self._watch)
 
     def _watchdog_feed(self, arg: int, data: bytes) -> None:
         if self._watchdog:
@@ -500,6 +526,10 @@ class SimBoard:
         ssid, password = data.split(b"\0", 1)
         return self.radio.connect(ssid.decode(), password.decode())
 
+    def _net_reconnects(self, arg: int, data: bytes) -> int:
+        self.radio.reconnects = arg - 1
+        return 0
+
     def _net_scan(self, arg: int, data: bytes) -> Answer:
         self.timeline.run_to(self.timeline.now_us + 2_000_000)
         found = [[ssid, self.radio.rssi] for ssid in sorted(self.radio.access_points)] if self.radio.air else []
@@ -510,11 +540,9 @@ class SimBoard:
         socket = self.sockets.open.get(arg)
         if socket is None:
             return -errno.EBADF
-        if socket.stream:
-            self.sockets.connect(arg, data[6:10], port)
-        else:
-            socket.opened = True
-            return 0
+        result = self.sockets.connect(socket, data[6:10], port)
+        if result < 0 or not socket.stream:
+            return result
         if timeout_us == 0:
             return -errno.EINPROGRESS
 

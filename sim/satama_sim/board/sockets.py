@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import errno
+import struct
+from collections import deque
 
 from ..net import Network, TcpPeer
 from ..timeline import Timeline
 
 SEND_WINDOW = 5760  # CONFIG_LWIP_TCP_SND_BUF_DEFAULT of the stock build: 4 segments
-POLLIN, POLLOUT, POLLERR, POLLHUP = 1, 4, 8, 16
+POLLIN, POLLOUT, POLLHUP = 1, 4, 16
 MAX_SOCKETS = 10  # CONFIG_LWIP_MAX_SOCKETS
+MAX_DATAGRAMS = 6  # CONFIG_LWIP_UDP_RECVMBOX_SIZE
 
 
 class SimSocket:
-    """One socket. The far end calls `on_open`, `on_data`, `on_close` when something arrives."""
+    """One socket. The far end calls `on_open`, `on_data`, `on_datagram`, `on_close` when something arrives."""
 
     def __init__(self, stream: bool):
         self.stream = stream
         self.peer: TcpPeer | None = None
+        self.target: tuple[bytes, int] | None = None  # where a connected datagram socket sends to
         self.opened = False
         self.received = bytearray()
+        self.datagrams: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)  # port, address, content
         self.ended = False  # the far end has closed
         self.error = 0
         self.in_flight = 0
@@ -30,6 +35,10 @@ class SimSocket:
     def on_data(self, data: bytes) -> None:
         self.received += data
 
+    def on_datagram(self, address: bytes, port: int, data: bytes) -> None:
+        if len(self.datagrams) < MAX_DATAGRAMS:
+            self.datagrams.append(struct.pack("<H4s", port, address) + data)
+
     def on_taken(self, count: int) -> None:
         """The far end has acknowledged that many bytes."""
         self.in_flight -= count
@@ -39,20 +48,19 @@ class SimSocket:
         self.error = error
 
     def events(self) -> int:
-        events = 0
-        if self.received or self.ended:
-            events |= POLLIN
-        if (self.opened and not self.ended and self.in_flight < SEND_WINDOW) or not self.stream:
+        """As lwIP's select and the port's modsocket.c have them: an error shows as "ready", the next call then raises it."""
+        if not self.stream:
+            return POLLOUT | (POLLIN if self.datagrams else 0)
+        if self.peer is None:
+            return POLLOUT | POLLHUP
+        events = POLLIN if self.received or self.ended else 0
+        if self.error or (self.opened and self.in_flight < SEND_WINDOW):
             events |= POLLOUT
-        if self.ended:
-            events |= POLLHUP
-        if self.error:
-            events |= POLLERR
         return events
 
 
 class Sockets:
-    """All sockets of one board; a reset forgets them, and the far ends see nothing of it but silence."""
+    """All sockets of one board. A reset forgets them, and the far ends see nothing of it but silence; a soft reset closes them."""
 
     FIRST = 16  # handles below are the console and the UARTs
 
@@ -62,10 +70,10 @@ class Sockets:
         self.open: dict[int, SimSocket] = {}
         self._next = self.FIRST
 
-    def reset(self) -> None:
+    def reset(self, close: bool = False) -> None:
         for socket in self.open.values():
             if socket.peer:
-                socket.peer.vanish()
+                socket.peer.close() if close else socket.peer.vanish()
         self.open.clear()
 
     def create(self, stream: bool) -> int:
@@ -77,24 +85,34 @@ class Sockets:
         self.open[handle] = SimSocket(stream)
         return handle
 
-    def connect(self, handle: int, address: bytes, port: int) -> None:
-        socket = self.open[handle]
+    def connect(self, socket: SimSocket, address: bytes, port: int) -> int:
+        """0 when the connection is under way, or a negative errno."""
+        if not socket.stream:
+            socket.target = (address, port)
+            return 0
+        if socket.peer:
+            return -(errno.EISCONN if socket.opened else errno.EALREADY)
         socket.peer = self.network.connect(socket, address, port)
+        return 0
 
     def send(self, socket: SimSocket, data: bytes) -> int:
         """Bytes taken into the window, or a negative errno."""
-        if socket.error or socket.ended or not socket.opened:
-            return -(socket.error or (errno.ECONNRESET if socket.ended else errno.ENOTCONN))
-        count = min(len(data), SEND_WINDOW - socket.in_flight)
+        if socket.target:
+            self.network.send_datagram(socket, *socket.target, data)
+            return len(data)
+        if socket.error or socket.peer is None:
+            return -(socket.error or errno.ENOTCONN)
+        count = min(len(data), SEND_WINDOW - socket.in_flight) if socket.opened else 0
         if count == 0:
             return -errno.EAGAIN
         socket.in_flight += count
-        assert socket.peer
         socket.peer.send(data[:count])
         return count
 
     def receive(self, socket: SimSocket, limit: int) -> bytes | None:
-        """Bytes, b"" at the end of the stream, None when nothing is there yet."""
+        """Bytes (of a datagram: its sender first), b"" at the end of the stream, None when nothing is there yet."""
+        if not socket.stream:
+            return socket.datagrams.popleft()[: 6 + limit] if socket.datagrams else None
         if socket.received:
             data = bytes(socket.received[:limit])
             del socket.received[:limit]

@@ -28,33 +28,25 @@ class SimUart:
         self.char_us = 0
         self.overflows = 0
         self.tx_pin = self.rx_pin = -1
-        self._tx_buffer = 256
         self._rx_buffer = 256
         self._tx_free_us = 0
         self._arriving: deque[tuple[int, int, bytes]] = deque()  # (end of the first character, char_us, data)
         self._received = bytearray()
 
-    def init(self, baud: int, bits: int, parity: int, stop: int, tx: int, rx: int, txbuf: int, rxbuf: int) -> None:
+    def init(self, baud: int, bits: int, parity: int, stop: int, tx: int, rx: int, rxbuf: int) -> None:
         self.baud = baud
-        self.char_us = round((1 + bits + (parity > 0) + stop) * 1_000_000 / baud)
+        self.char_us = (2_000_000 * (1 + bits + (parity > 0) + stop) + baud) // (2 * baud)
         self.tx_pin, self.rx_pin = tx, rx
-        self._tx_buffer, self._rx_buffer = txbuf, rxbuf
+        self._rx_buffer = rxbuf
         self._received.clear()
         self._arriving.clear()
 
-    def write(self, data: bytes) -> int:
-        """Queue bytes; returns the time at which the caller may go on (it waits while the buffer is full)."""
-        now = self.timeline.now_us
-        start = max(now, self._tx_free_us)
+    def write(self, data: bytes) -> None:
+        """Send bytes behind those still on their way. (How long the writer is held up, the board's `machine.UART` knows.)"""
+        start = max(self.timeline.now_us, self._tx_free_us)
         self._tx_free_us = start + len(data) * self.char_us
         if self.wire:
             self.wire.transmit(self, start, self.char_us, data)
-        waiting = (self._tx_free_us - now) // self.char_us - self._tx_buffer - self.FIFO
-        return now + max(0, waiting) * self.char_us
-
-    def tx_done_us(self) -> int:
-        """When the last stop bit has left."""
-        return self._tx_free_us
 
     def receive(self, start_us: int, char_us: int, data: bytes) -> None:
         """Characters come in from the wire, the first one begins at `start_us`."""

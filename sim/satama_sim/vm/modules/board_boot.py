@@ -66,20 +66,23 @@ def _mount():
 
 
 def _run(path):
+    """False when the file was there and ended in an exception."""
     try:
         with open(path) as file:
             source = file.read()
     except OSError:
-        return
+        return True
     try:
         exec(compile(source, path, "exec"), {"__name__": "__main__"})
-    except Exception as error:
+        return True
+    except BaseException as error:  # SystemExit and KeyboardInterrupt, too, end in the REPL
         sys.print_exception(error)
+        return False
 
 
 _mount()
 sys.path[:] = ["", ".frozen", "/lib"]
 board_gc.collect()
-_run("boot.py")
-_run("main.py")
+if _run("boot.py"):  # the port's main.c: main.py only after a boot.py that went well
+    _run("main.py")
 link.call(5)  # IDLE

@@ -16,6 +16,8 @@ def idf_heap_info(capabilities):
 
 class NVS:
     def __init__(self, namespace):
+        if len(namespace) > 15:
+            raise OSError(-0x1106, "ESP_ERR_NVS_INVALID_NAME")
         self._prefix = namespace.encode() + b"\0"
 
     def _get(self, key, kind):
@@ -27,6 +29,8 @@ class NVS:
         return struct.unpack("<i", self._get(key, 0))[0]
 
     def set_i32(self, key, value):
+        if not -0x80000000 <= value <= 0x7FFFFFFF:
+            raise OverflowError("overflow converting long int to machine word")
         link.call(35, 0, self._prefix + _short(key) + b"\0" + struct.pack("<i", value))
 
     def get_blob(self, key, buffer):
@@ -37,7 +41,9 @@ class NVS:
         return len(blob)
 
     def set_blob(self, key, value):
-        link.call(35, 1, self._prefix + _short(key) + b"\0" + bytes(value))
+        link.call(
+            35, 1, self._prefix + _short(key) + b"\0" + (value.encode() if isinstance(value, str) else bytes(value))
+        )
 
     def erase_key(self, key):
         if link.call(36, 0, self._prefix + key.encode()) < 0:
@@ -61,6 +67,10 @@ class Partition:
     _BLOCK = 4096
 
     def __init__(self, id, block_size=4096):
+        if block_size != self._BLOCK:
+            raise ValueError("the simulated flash has blocks of 4096 bytes only")
+        if isinstance(id, int) and id not in (Partition.BOOT, Partition.RUNNING):
+            raise ValueError
         for entry in _table():
             if entry[4] == id or (isinstance(id, int) and entry[0] == Partition.TYPE_APP):
                 self._entry = entry
@@ -68,9 +78,9 @@ class Partition:
         raise OSError(2)
 
     @staticmethod
-    def find(type=1, subtype=0xFF, label=None, block_size=4096):
+    def find(type=0, subtype=0xFF, label=None, block_size=4096):
         return [
-            Partition(entry[4])
+            Partition(entry[4], block_size)
             for entry in _table()
             if entry[0] == type and subtype in (0xFF, entry[1]) and label in (None, entry[4])
         ]
@@ -80,7 +90,9 @@ class Partition:
 
     def _address(self, block, offset, length):
         at = block * self._BLOCK + offset
-        if at < 0 or at + length > self._entry[3]:
+        if not 0 <= at <= self._entry[3]:
+            raise OSError(-0x102, "ESP_ERR_INVALID_ARG")
+        if at + length > self._entry[3]:
             raise OSError(-0x104, "ESP_ERR_INVALID_SIZE")
         return self._entry[2] + at
 
@@ -91,7 +103,9 @@ class Partition:
     def writeblocks(self, block, buf, offset=None):
         address = self._address(block, offset or 0, len(buf))
         if offset is None:
-            link.ask(43, address, struct.pack("<I", (len(buf) + self._BLOCK - 1) // self._BLOCK))
+            if len(buf) % self._BLOCK:
+                raise OSError(-0x104, "ESP_ERR_INVALID_SIZE")  # only whole blocks can be erased
+            link.ask(43, address, struct.pack("<I", len(buf) // self._BLOCK))
         link.ask(42, address, bytes(buf))
 
     def ioctl(self, request, arg):
@@ -101,7 +115,7 @@ class Partition:
             return self._BLOCK
         if request == 6:
             link.ask(43, self._address(arg, 0, self._BLOCK), struct.pack("<I", 1))
-        return 0
+        return 0 if 1 <= request <= 6 else None
 
 
 _partitions = []

@@ -17,22 +17,30 @@ _data = b""
 
 now = 0
 quiet_until = 0
+calls = 0
 stream_calls = 0  # calls that may change what a stream is ready for
+uart_polled = False  # some poll object waits for a UART too
 costs = {}  # microseconds, from the board file
 on_interrupts = None  # called after an answer that says that interrupts are due
 
 
-def post(op, arg, data=b""):
-    """Tell the host of an effect that needs no answer; it travels with the next call, under the time it happened."""
-    global _posts
+def post(op, arg, data=b"", consequence=None):
+    """Tell the host of an effect that needs no answer; it travels with the next call, under the time it happened.
+
+    `consequence`: the time at which the world may answer it at the earliest (a frame that is sent: its end).
+    """
+    global _posts, quiet_until
     _posts += struct.pack("<HHIQI", op, 0x8000, arg, now, len(data))
     _posts += data
+    if consequence is not None and consequence < quiet_until:
+        quiet_until = consequence
 
 
 def call(op, arg=0, data=b""):
     """Ask the host; returns its result number and leaves its bytes in `data()`."""
-    global now, quiet_until, stream_calls, _posts, _data
-    if op >= 60 or 20 <= op < 30:
+    global now, quiet_until, calls, stream_calls, _posts, _data
+    calls += 1
+    if op >= 60 or uart_polled and 20 <= op < 30:
         stream_calls += 1
     struct.pack_into("<HHIQI", _head, 0, op, 0, arg, now, len(data))
     if _posts or data:
@@ -74,6 +82,10 @@ def spend(name):
 
 def wait(us):
     """Sleep; pin interrupts are served meanwhile."""
+    global now
     end = now + us
     while now < end:
-        call(1, min(end - now, 0xFFFFFFF0))
+        if end <= quiet_until:  # nothing can come in from outside before: no need to ask
+            now = end
+        else:
+            call(1, min(end - now, 0xFFFFFFF0))

@@ -1,6 +1,7 @@
 """`machine` of the ESP32 port, answered by the host."""
 
 import struct
+import sys
 
 import link
 import time
@@ -32,8 +33,8 @@ def soft_reset():
     link.call(4, 1)
 
 
-def deepsleep(ms=0):
-    link.call(4, 2, struct.pack("<Q", ms * 1000))
+def deepsleep(ms=None):
+    link.call(4, 2, b"" if ms is None else struct.pack("<Q", ms * 1000))
 
 
 def freq(hz=None):
@@ -117,11 +118,16 @@ _handlers = []  # (gpio, handler, pin)
 
 
 def _serve_interrupts():
+    link.on_interrupts = None  # a callback is not interrupted by the next one
     link.call(3)
     for gpio in link.data():
         for entry in _handlers:
             if entry[0] == gpio:
-                entry[1](entry[2])
+                try:
+                    entry[1](entry[2])
+                except Exception as error:  # as MicroPython's scheduler treats it
+                    sys.print_exception(error)
+    link.on_interrupts = _serve_interrupts
 
 
 link.on_interrupts = _serve_interrupts
@@ -134,11 +140,13 @@ class ADC:
     ATTN_11DB = 3
     _TOP_UV = (950000, 1250000, 1750000, 2450000)  # quickref: the input ranges that are linear
 
-    def __init__(self, pin, atten=0):
+    def __init__(self, pin, atten=3):
         self._gpio = pin.gpio if isinstance(pin, Pin) else pin
         self._atten = atten
+        self._uv = 0
+        self._holds_until = -1
 
-    def init(self, atten=0):
+    def init(self, atten=3):
         self._atten = atten
 
     def atten(self, atten):
@@ -146,7 +154,10 @@ class ADC:
 
     def read_uv(self):
         link.spend("adc_us")
-        uv = link.ask(14, self._gpio)
+        if link.now >= self._holds_until:
+            self._uv = link.ask(14, self._gpio)
+            self._holds_until = link.now + struct.unpack("<I", link.data())[0]
+        uv = self._uv
         if uv < 100000:  # the first 100 mV read as nothing
             uv = 0
         return min(uv, 3100000 if self._atten == 3 else self._TOP_UV[self._atten]) // 1000 * 1000
@@ -179,66 +190,94 @@ class UART:
     INV_TX = 1
     INV_RX = 2
 
+    def __new__(cls, number, *_, **__):
+        if number not in _uarts:  # there is one object for each UART
+            uart = object.__new__(cls)
+            uart._options = dict(_UART_DEFAULTS)
+            uart._tx_free = 0  # when the last stop bit will have left
+            _uarts[number] = uart
+        return _uarts[number]
+
     def __init__(self, number, *args, **options):
         self.handle = 1 + number
         self._number = number
-        if args or options:
-            self.init(*args, **options)
+        self._drained_at = -1  # link.calls when the host last said that nothing is left or on its way
+        self.init(*args, **options)
 
-    def init(
-        self,
-        baudrate=115200,
-        bits=8,
-        parity=None,
-        stop=1,
-        tx=-1,
-        rx=-1,
-        txbuf=256,
-        rxbuf=256,
-        timeout=0,
-        timeout_char=0,
-        invert=0,
-    ):
-        self._timeout = timeout * 1000
+    def init(self, *args, **options):
+        """What is not given stays as it was."""
+        for name, value in zip(("baudrate", "bits", "parity", "stop"), args):
+            options[name] = value
+        for name in sorted(options):
+            if name not in _UART_DEFAULTS:
+                raise TypeError("extra keyword arguments given")
+        self._options.update(options)
+        parity, baudrate, stop, bits = [self._options[name] for name in ("parity", "baudrate", "stop", "bits")]
+        if bits not in (5, 6, 7, 8):
+            raise ValueError("invalid data bits")
+        if stop not in (1, 2):
+            raise ValueError("invalid stop bits")
+        link.wait(min(self._tx_free - link.now, 1000000))
+        self._timeout = self._options["timeout"] * 1000
         code = 0 if parity is None else 1 + (parity & 1)
-        link.ask(
-            20,
-            self._number,
-            struct.pack(
-                "<IBBBhhHH", baudrate, bits, code, stop, _gpio(tx), _gpio(rx), max(txbuf, 128), max(rxbuf, 129)
-            ),
-        )
+        character = (1 + bits + (code > 0) + stop) * 1000000
+        self._char_us = (2 * character + baudrate) // (2 * baudrate)
+        # how far ahead of the wire the buffers let a writer get
+        self._tx_room_us = (max(self._options["txbuf"], 129) + 128) * self._char_us
+        tx, rx, rxbuf = _gpio(self._options["tx"]), _gpio(self._options["rx"]), max(self._options["rxbuf"], 129)
+        if link.call(20, self._number, struct.pack("<IBBBhhH", baudrate, bits, code, stop, tx, rx, rxbuf)) < 0:
+            raise ValueError("UART({}) does not exist".format(self._number))
 
     def any(self):
+        if self._drained_at == link.calls and link.now < link.quiet_until:
+            return 0
         return link.call(22, self._number)
 
+    def _take(self, limit):
+        """Bytes from the host; the result says whether any are left, or on their way."""
+        if link.call(23, self._number << 16 | limit) == 0:
+            self._drained_at = link.calls
+        return link.data()
+
     def write(self, data):
+        if isinstance(data, str):
+            data = data.encode()
         link.spend("uart_write_us")
-        return link.ask(21, self._number, bytes(data))
+        self._tx_free = max(link.now, self._tx_free) + len(data) * self._char_us
+        link.post(21, self._number, bytes(data), self._tx_free)
+        link.wait(self._tx_free - self._tx_room_us - link.now)  # a full buffer holds the writer up
+        return len(data)
 
     def flush(self):
-        link.call(24, self._number)
+        link.wait(self._tx_free - link.now)
 
     def txdone(self):
-        return bool(link.call(25, self._number))
+        return self._tx_free <= link.now
 
     def read(self, limit=4096):
         got = b""
         end = link.now + self._timeout
         while True:
-            link.call(23, self._number << 16 | (limit - len(got)))
-            got += link.data()
+            got += self._take(limit - len(got))
             if len(got) >= limit or link.now >= end:
                 return got or None
             link.wait(1000)
+
+    def readline(self):
+        line = b""
+        while not line.endswith(b"\n"):
+            part = self.read(1)
+            if not part:
+                return line or None
+            line += part
+        return line
 
     def readinto(self, buf, limit=None):
         limit = len(buf) if limit is None else limit
         if self._timeout:
             got = self.read(limit) or b""
         else:
-            link.call(23, self._number << 16 | limit)
-            got = link.data()
+            got = self._take(limit)
         buf[: len(got)] = got
         return len(got) or None
 
@@ -247,6 +286,25 @@ class UART:
 
     def deinit(self):
         pass
+
+
+_uarts = {}
+_UART_DEFAULTS = {
+    "baudrate": 115200,
+    "bits": 8,
+    "parity": None,
+    "stop": 1,
+    "tx": -1,
+    "rx": -1,
+    "rts": -1,
+    "cts": -1,
+    "txbuf": 256,
+    "rxbuf": 256,
+    "timeout": 0,
+    "timeout_char": 0,
+    "invert": 0,
+    "flow": 0,
+}
 
 
 def _gpio(pin):
@@ -276,6 +334,8 @@ class RTC:
 
 class WDT:
     def __init__(self, id=0, timeout=5000):
+        if id != 0 or timeout <= 0:
+            raise ValueError("WDT timeout too short" if id == 0 else "")
         link.call(32, timeout)
 
     def feed(self):

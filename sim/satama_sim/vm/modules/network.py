@@ -38,13 +38,12 @@ def country(code=None):
 
 class _Interface:
     def active(self, on=None):
-        if on is None:
-            return bool(link.call(50, self._number << 2 | 2))
-        link.call(50, self._number << 2 | bool(on))
+        return bool(link.call(50, self._number << 2 | (2 if on is None else bool(on))))
 
     def ifconfig(self, *_):
-        address = "10.77.0.10" if self.isconnected() else "0.0.0.0"
-        return (address, "255.255.255.0", "10.77.0.1", "10.77.0.1")
+        if self.isconnected():
+            return ("10.77.0.10", "255.255.255.0", "10.77.0.1", "10.77.0.1")
+        return ("0.0.0.0",) * 4
 
     def ipconfig(self, name=None, **_):
         return self.ifconfig()[:2] if name == "addr4" else None
@@ -60,27 +59,66 @@ class WLAN(_Interface):
         self._number = _WIFI
 
     def connect(self, ssid=None, key=None, **_):
+        self._need_active()
         if link.call(51, _WIFI, (ssid or "").encode() + b"\0" + (key or "").encode()) < 0:
             raise OSError("Wifi Internal Error")
 
+    def _need_active(self):
+        if not self.active():
+            raise OSError("Wifi Not Started")
+
     def disconnect(self):
+        self._need_active()
         link.call(52, _WIFI)
 
     def isconnected(self):
         return link.call(53, _WIFI) == STAT_GOT_IP
 
     def status(self, what=None):
-        return link.call(55, _WIFI) if what == "rssi" else link.call(53, _WIFI)
+        if what is None:
+            return link.call(53, _WIFI)
+        if what != "rssi":
+            raise ValueError("unknown status param")
+        if not self.isconnected():
+            raise OSError("Wifi Not Connected")
+        return link.call(55, _WIFI)
 
     def scan(self):
+        self._need_active()
         link.call(54, _WIFI)
         return [(ssid.encode(), b"\x02\0\0\0\0\x01", 6, rssi, 3, False) for ssid, rssi in json.loads(link.data())]
 
-    def config(self, *names, **_):
-        if names and names[0] == "mac":
-            import machine
+    def config(self, *names, **values):
+        global _reconnects
+        for name in names + tuple(sorted(values)):
+            if name not in _WIFI_SETTINGS:
+                raise ValueError("unknown config param")
+        if "reconnects" in values:
+            _reconnects = values["reconnects"]
+            link.call(56, _reconnects + 1)
+        if names:
+            return {"mac": _mac, "reconnects": lambda: _reconnects}.get(names[0], lambda: None)()
 
-            return machine.unique_id()
+
+_reconnects = -1  # for ever
+_WIFI_SETTINGS = (
+    "mac",
+    "ssid",
+    "essid",
+    "channel",
+    "hostname",
+    "dhcp_hostname",
+    "reconnects",
+    "txpower",
+    "protocol",
+    "pm",
+)
+
+
+def _mac():
+    import machine
+
+    return machine.unique_id()
 
 
 class LAN(_Interface):
@@ -93,5 +131,7 @@ class LAN(_Interface):
     def status(self):
         return link.call(53, _LAN)
 
-    def config(self, *names, **_):
-        return WLAN.config(self, *names)
+    def config(self, name):
+        if name != "mac":
+            raise ValueError("unknown config param")
+        return _mac()

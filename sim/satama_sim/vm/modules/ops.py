@@ -4,23 +4,21 @@ HELLO = 0  # -> JSON: how this board was born (costs, traits, reset cause, seed)
 WAIT = 1  # arg: microseconds; ends early when a pin interrupt is due
 POLL = 2  # arg: microseconds or FOREVER; data: pairs <HH (handle, events); -> pairs of what is ready
 IRQ_TAKE = 3  # -> one byte a pin: the interrupts that are due
-RESET = 4  # arg: 0 hard, 1 soft, 2 deep sleep (data <Q: microseconds); never answers
+RESET = 4  # arg: 0 hard, 1 soft, 2 deep sleep (data <Q: microseconds, empty: for ever); never answers
 IDLE = 5  # main.py ended: nothing left to run but the REPL
 
 PIN_MODE = 10  # posted; arg: gpio; data <BB: direction, pull
 PIN_SET = 11  # posted; arg: gpio << 1 | level
 PIN_GET = 12  # arg: gpio
 PIN_IRQ = 13  # arg: gpio << 2 | trigger bits (1 rising, 2 falling, 0 off)
-ADC_READ = 14  # arg: gpio; -> microvolts at the pin
+ADC_READ = 14  # arg: gpio; -> microvolts at the pin; <I: for how many microseconds they hold
 COUNTER_ON = 15  # arg: gpio; data <BB: edge, unit
 COUNTER_VALUE = 16  # arg: unit; data <q when it is set; -> <q
 
-UART_INIT = 20  # arg: number; data <IBBBhhHH: baud, bits, parity (0 none 1 even 2 odd), stop, tx, rx, txbuf, rxbuf
-UART_WRITE = 21  # arg: number
+UART_INIT = 20  # arg: number; data <IBBBhhH: baud, bits, parity (0 none 1 even 2 odd), stop, tx, rx, rxbuf
+UART_WRITE = 21  # posted; arg: number
 UART_ANY = 22
-UART_READ = 23  # arg: number << 16 | limit
-UART_FLUSH = 24
-UART_TXDONE = 25
+UART_READ = 23  # arg: number << 16 | limit; result 0: nothing is left or on its way
 
 RTC_SET = 30  # data <q: RTC microseconds since 2000 at this moment
 RTC_MEMORY = 31  # data: new content when arg is 1
@@ -42,6 +40,7 @@ NET_DISCONNECT = 52
 NET_STATUS = 53  # -> status number
 NET_SCAN = 54  # -> JSON
 NET_RSSI = 55
+NET_RECONNECTS = 56  # arg: the driver's own attempts and one, 0 for ever
 
 SOCK_OPEN = 60  # arg: 1 stream, 2 datagram
 SOCK_CONNECT = 61  # arg: handle; data <IH4s: timeout, port, address

@@ -3,6 +3,9 @@
 from uos import *
 
 import random
+from collections import namedtuple
+
+_Uname = namedtuple("uname", ("sysname", "nodename", "release", "version", "machine"))
 
 
 def urandom(count):
@@ -10,4 +13,4 @@ def urandom(count):
 
 
 def uname():
-    return ("esp32", "esp32", "1.24.0", "simulated", "Simulated board with ESP32")
+    return _Uname("esp32", "esp32", "1.24.0", "simulated", "Simulated board with ESP32")

@@ -25,8 +25,12 @@ class _Entry:
         self.inner = None  # builtin poll object of a C stream, which may hold decoded bytes of its own
         if stream is sys.stdin or stream is sys.stdin.buffer:
             self.handle = 0
+            self.is_uart = False
             return
         self.handle = getattr(stream, "handle", None)
+        self.is_uart = self.handle is not None and 0 < self.handle < 16
+        if self.is_uart:
+            link.uart_polled = True
         if self.handle is None:
             for outer, socket in wrapped:
                 if outer is stream:
@@ -43,6 +47,18 @@ class _Entry:
         if self.handle is None:
             return self.stream.ioctl(_MP_STREAM_POLL, self.events)
         return 0
+
+
+def _pass_idle(us):
+    """Let a wait pass in which nothing can become ready, up to the scheduler tick on which it ends. False: ask the host."""
+    if us == _FOREVER:
+        return False
+    tick = link.costs["scheduler_tick_us"]
+    end = -(-(link.now + us) // tick) * tick
+    if end > link.quiet_until:
+        return False
+    link.now = end
+    return True
 
 
 class poll:
@@ -86,14 +102,19 @@ class poll:
     def ipoll(self, timeout_ms=-1, flags=0):
         us = _FOREVER if timeout_ms < 0 else min(timeout_ms * 1000, _FOREVER - 1)
         if not self._entries:
-            if us:
+            if us and not _pass_idle(us):
                 link.call(2, us)
             return ()
         ready = self._probed()
+        idle = self._idle_at == link.stream_calls and link.now < link.quiet_until
+        if idle and link.uart_polled and any(entry.is_uart for entry in self._entries):
+            idle = False  # bytes on a wire arrive without an event that the host could foretell
         if ready or us == 0:
-            if self._idle_at == link.stream_calls and link.now < link.quiet_until:
+            if idle:
                 return ready
             us = 0
+        elif idle and _pass_idle(us):
+            return self._probed()
         pairs = b""
         for entry in self._entries:
             if entry.handle is not None:

@@ -5,6 +5,7 @@ from tls import *
 
 import link
 import select
+from socket import Lower
 
 
 class SSLContext:
@@ -29,7 +30,7 @@ class SSLContext:
     def wrap_socket(self, sock, server_side=False, do_handshake_on_connect=True, server_hostname=None):
         link.spend("tls_handshake_us")
         outer = self._context.wrap_socket(
-            sock,
+            Lower(sock),
             server_side=server_side,
             do_handshake_on_connect=do_handshake_on_connect,
             server_hostname=server_hostname,

@@ -43,7 +43,7 @@ def sleep_us(us):
 
 
 def sleep(seconds):
-    sleep_us(int(seconds * 1000000))
+    sleep_ms(round(seconds * 1000))  # whole milliseconds, as the port does; rounded alike with 32-bit and 64-bit floats
 
 
 def time():

@@ -1,0 +1,1 @@
+"""The cabinet's field bus: simulated Modbus devices that measure the world."""

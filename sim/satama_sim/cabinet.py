@@ -1,0 +1,446 @@
+"""A cabinet on the desk: its site file compiled, its board booted on the real MicroPython VM, its devices alive. The simulator's public face.
+
+with Cabinet("site.toml", seed=7) as cabinet:
+    cabinet.run("10m")
+    assert cabinet.broker.stream("main-meter/voltage_l1").last.value > 200
+    cabinet.pull_cable("network")
+    cabinet.run("1h")
+    cabinet.plug_in("network")
+    cabinet.run("5m")
+    assert cabinet.ledger()["queued"] == 0
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from satama.collector import Collector
+from satama.compiler import Compiled, compile_site
+from satama.image import device_files, filesystem
+
+from . import umqtt
+from .board.board import SimBoard, SimError, Traits
+from .board.flash import NorFlash
+from .board.radio import Radio
+from .broker.core import Broker, Message
+from .bus.devices import ModbusUnits
+from .bus.rs485 import Rs485Bus
+from .far_end import FrozenRelay, LiveRelay, SimulatedBroker, require_reachable
+from .net import Network, TimeServer
+from .ports import PtyPort, SerialBus
+from .timeline import RealClock, Timeline, VirtualClock
+from .vm_path import VmMissing, find_vm
+from .world import build_world
+
+SECOND = 1_000_000
+HEAP_BYTES = 512 << 10  # the VM's words are twice as long as the chip's, and the board's modules live there too
+START_UNIX_S = 1_796_119_200  # 2026-12-01 10:00 UTC
+_UNITS = {"ms": 1_000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86400 * SECOND}
+_LATENCY_US = 10_000
+_CONSOLE_PATIENCE_US = 10 * SECOND
+
+
+def microseconds(duration: str | int | float) -> int:
+    """ "90s", "10m", "24h", "500ms", "7d", or a number of seconds. Raises ValueError."""
+    if isinstance(duration, int | float):
+        return round(duration * SECOND)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*", duration)
+    if not match:
+        raise ValueError(f"{duration!r} is no duration -> a number and ms, s, m, h or d, such as 20s, 90m or 24h")
+    return round(float(match[1]) * _UNITS[match[2]])
+
+
+@lru_cache(maxsize=8)
+def vm_version(command: tuple[str, ...]) -> str:
+    """What the VM says it is, with the width of its words. Raises VmMissing."""
+    code = "import sys; print(sys.version.split('; ')[-1].split(' on ')[0], '64-bit' if sys.maxsize > 1 << 40 else '32-bit')"
+    try:
+        done = subprocess.run([*command, "-c", code], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise VmMissing(f"{command[0]} does not start: {error} -> give --vm a MicroPython unix executable") from None
+    if done.returncode or "MicroPython" not in done.stdout:
+        raise VmMissing(
+            f"{command[0]} is no MicroPython: {done.stderr.strip()[:200]} -> give --vm a MicroPython unix executable"
+        )
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """VM and host take turns, so they share one core: no wake-ups across cores (17 instead of 92 microseconds a call)."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    cores = sorted(allowed)
+    os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+@contextlib.contextmanager
+def _without_gc() -> Iterator[None]:
+    """The host makes no reference cycles while it runs: looking for them would only cost time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+class Cabinet:
+    """One simulated cabinet. Not to be shared between threads; close it, or use it in a `with` block."""
+
+    def __init__(
+        self,
+        site: str | os.PathLike[str],
+        *,
+        seed: int = 1,
+        vm: str | os.PathLike[str] | None = None,
+        clock: str = "virtual",
+        broker: str | None = None,
+        serial_buses: Mapping[str, str] | None = None,
+        start_unix_s: int | None = None,
+        overrides: Mapping[str, Mapping[str, Any]] | None = None,
+        keep: bool = True,
+        firmware: Path | None = None,
+        heap_bytes: int = HEAP_BYTES,
+        age: str | int = 0,
+    ):
+        """
+        site          the site file; its ids file beside it is read but not written
+        seed          the same seed gives the same run, to the byte
+        vm            a MicroPython executable; default: the pip package's
+        clock         "virtual" (as fast as it goes) or "real"
+        broker        host:port of a real broker; default: the simulated one
+        serial_buses  bus id -> serial port of a real bus to poll instead of the simulated one (real clock only)
+        start_unix_s  what time it is in the world at the start (under the real clock: now, unless given)
+        overrides     options of the world's models by device id, such as {"heat": {"initial": {"energy": 5_000_000_000}}}
+        keep          remember every sample that arrives (False: only counts and the last ones)
+        age           how long the chip claims to have been running at power on (ticks wrap after 12.4 days)
+
+        Raises satama.problems.Problems (the site file), VmMissing, UmqttMissing.
+        """
+        self.compiled: Compiled = compile_site(Path(site), write_ids=False)
+        self.command = find_vm(vm)
+        self.vm = vm_version(tuple(self.command))
+        self.seed = seed
+        self.timeline = Timeline()
+        self.clock: VirtualClock | RealClock = RealClock() if clock == "real" else VirtualClock()
+        if start_unix_s is None:
+            start_unix_s = int(time.time()) if clock == "real" else START_UNIX_S
+        self.start_unix_s = start_unix_s
+        self.console_output = bytearray()
+        self._requests = 0
+        body = self.compiled.body
+        board = self.compiled.board
+        self.world = build_world(self.compiled, seed, start_unix_s, overrides)
+        self.flash = NorFlash(board.flash_bytes)
+        vfs = board.partitions["vfs"]
+        files = device_files(self.compiled.data, firmware) if firmware else device_files(self.compiled.data)
+        image = filesystem(files, vfs.size)
+        self.flash.data[vfs.offset : vfs.offset + vfs.size] = image
+        self.network = Network(self.timeline, _LATENCY_US)
+        network = body["network"]
+        self.radio = Radio(self.timeline, {network["ssid"]: network["password"]} if network["kind"] == "wifi" else {})
+        self.time_server = TimeServer(self.timeline, start_unix_s)
+        for name in network["ntp"]:
+            self.network.udp[self.network.address(name), 123] = self.time_server
+        self.broker = Collector(f"{body['root']}/{body['site']}/{body['gateway']}", keep)
+        self._serve_broker(broker, body["mqtt"])
+        self.board = SimBoard(
+            self.timeline,
+            self.clock,
+            _traits(board, self.compiled),
+            self.flash,
+            self.network,
+            self.radio,
+            self.command,
+            str(umqtt.ensure()),
+            heap_bytes,
+            seed,
+        )
+        self.board.age_us = microseconds(age)
+        self.board.on_print.append(self.console_output.extend)
+        self.ptys: dict[str, PtyPort] = {}
+        self.buses = [self._wire_bus(spec, (serial_buses or {}).get(spec["id"])) for spec in body["buses"]]
+        unknown = sorted(set(serial_buses or {}) - {bus.name for bus in self.buses})
+        if unknown:
+            raise ValueError(
+                f"the site has no bus {unknown[0]!r} -> its buses: {', '.join(bus.name for bus in self.buses) or 'none'}"
+            )
+        self._wire_inputs()
+        self._real_s = 0.0
+        self._started_us = 0
+        self.clock.start(self.timeline)
+        with one_core():
+            self.board.power_on()
+
+    # --- wiring
+
+    def _serve_broker(self, address: str | None, spec: dict[str, Any]) -> None:
+        place = (self.network.address(spec["host"]), spec["port"])
+        self.simulated_broker: SimulatedBroker | None = None
+        if address is None:
+            core = Broker(on_publish=self._arrived)
+            self.simulated_broker = SimulatedBroker(self.timeline, core)
+            self.network.tcp[place] = self.simulated_broker.accept
+            return
+        host, port = require_reachable(address)
+        if isinstance(self.clock, RealClock):
+            self.network.tcp[place] = LiveRelay(self.clock, host, port).accept
+        else:
+            self.network.tcp[place] = FrozenRelay(host, port).accept
+
+    def _arrived(self, message: Message) -> None:
+        self.broker.feed(message.topic, message.payload)
+
+    def _wire_bus(self, spec: dict[str, Any], serial_port: str | None) -> Rs485Bus | SerialBus:
+        if serial_port:
+            if not isinstance(self.clock, RealClock):
+                raise ValueError("a real bus needs the real clock -> clock='real'")
+            dongle = SerialBus(spec["id"], serial_port, spec, self.timeline, self.clock)
+            self.board.uarts[spec["uart"]].wire = dongle
+            return dongle
+        units = ModbusUnits(self.compiled, self.world, spec["id"])
+        de = spec["de"] if spec["de"] >= 0 else None
+        index = self.compiled.body["buses"].index(spec)
+        gaps = {
+            read[1]: read[7] * 1000 for _, reads, _ in self.compiled.body["polls"] for read in reads if read[0] == index
+        }
+        bus = Rs485Bus(spec["id"], self.timeline, self.board.pins, de, units, gaps)
+        self.board.uarts[spec["uart"]].wire = bus
+        return bus
+
+    def _wire_inputs(self) -> None:
+        self.board.pins.adc_holds_us = lambda now_us: SECOND - now_us % SECOND  # the world moves on full seconds
+        body = self.compiled.body
+        for _, _, inputs in body["polls"]:
+            for entry in inputs:
+                point = entry[4] if entry[0] == "adc" or entry[0] == "pulse" else None
+                device = body["points"][point][0].split("/")[0]
+                model = self.world.device(device)
+                if entry[0] == "adc":
+                    self.board.pins.adc[entry[1]] = self._probe(model)
+                else:
+                    self.board.pins.pulses[entry[1]] = _Pulses(self, model)
+
+    def _probe(self, model: Any) -> Any:
+        def microvolts() -> int:
+            self.world.advance(self.timeline.now_us)
+            return model.microvolts()
+
+        return microvolts
+
+    def offer_ptys(self) -> dict[str, str]:
+        """Open pseudo terminals for the console and the simulated buses: other programs can join. Name -> path."""
+        if not isinstance(self.clock, RealClock):
+            raise ValueError("ptys need the real clock -> clock='real'")
+        console = PtyPort(self.clock, self.board.send_console)
+        self.board.on_print.append(console.write)
+        self.ptys["console"] = console
+        for bus in self.buses:
+            if isinstance(bus, Rs485Bus):
+                port = PtyPort(self.clock, bus.join)
+                bus.on_wire.append(lambda start_us, data, port=port: port.write(data))
+                self.ptys[f"bus {bus.name}"] = port
+        return {name: port.path for name, port in self.ptys.items()}
+
+    # --- living
+
+    def run(self, duration: str | int | float) -> None:
+        """Let simulated time pass: "10m", "24h" or seconds. Raises SimError when the simulation cannot go on."""
+        self.run_to_us(self.timeline.now_us + microseconds(duration))
+
+    def run_to_us(self, until_us: int) -> None:
+        started = time.perf_counter()
+        with one_core(), _without_gc():
+            self.board.run_until(until_us)
+        self._real_s += time.perf_counter() - started
+
+    def run_until(self, condition: Any, within: str | int | float, step: str | int | float = 1) -> None:
+        """Run until `condition()` holds, looking every `step`; TimeoutError when it does not within the simulated time."""
+        deadline = self.timeline.now_us + microseconds(within)
+        while not condition():
+            if self.timeline.now_us >= deadline:
+                raise TimeoutError(f"the condition did not come true within {within} of simulated time")
+            self.run_to_us(min(deadline, self.timeline.now_us + microseconds(step)))
+
+    @property
+    def now_s(self) -> float:
+        """Simulated seconds since the start."""
+        return self.timeline.now_us / SECOND
+
+    # --- what can happen to a cabinet
+
+    def pull_cable(self, what: str) -> None:
+        """ "network" (access point or Ethernet gone), "uplink" (the way behind it), "power", or a bus by its id."""
+        self._plug(what, False)
+
+    def plug_in(self, what: str) -> None:
+        """Undo pull_cable."""
+        self._plug(what, True)
+
+    def _plug(self, what: str, there: bool) -> None:
+        buses = {bus.name: bus for bus in self.buses}
+        if what == "network":
+            self.radio.set_air(there)
+            self.radio.set_cable(there)
+        elif what == "uplink":
+            self.network.uplink = there
+        elif what == "power":
+            self.restore_power() if there else self.cut_power()
+        elif what in buses:
+            buses[what].connected = there
+        else:
+            raise ValueError(f"no cable {what!r} -> network, uplink, power, or a bus: {', '.join(buses) or 'none'}")
+
+    def cut_power(self) -> None:
+        self.board.power_off()
+
+    def restore_power(self) -> None:
+        if not self.board.powered:
+            with one_core():
+                self.board.power_on()
+
+    def stop_broker(self) -> None:
+        """Kill the simulated broker's process (what it has acknowledged it keeps)."""
+        self._simulated().stop()
+
+    def start_broker(self) -> None:
+        self._simulated().start()
+
+    def _simulated(self) -> SimulatedBroker:
+        if self.simulated_broker is None:
+            raise ValueError("this cabinet talks to a real broker: stop and start that one yourself")
+        return self.simulated_broker
+
+    # --- asking the gateway
+
+    def request(self, name: str) -> dict[str, Any]:
+        """Ask over the serial console, as a tool does. Raises SimError when no answer comes within 10 simulated seconds."""
+        self._requests += 1
+        number = self._requests
+        start = len(self.console_output)
+        question = json.dumps({"id": number, "op": name}).encode()
+        self.board.send_console(b"\x1e" + question + b"\n")
+        deadline = self.timeline.now_us + _CONSOLE_PATIENCE_US
+        while self.timeline.now_us < deadline:
+            self.run_to_us(self.timeline.now_us + 50_000)
+            for line in bytes(self.console_output[start:]).split(b"\x1e")[1:]:
+                text, ended, _ = line.partition(b"\n")
+                if ended:
+                    answer = json.loads(text)
+                    if answer.get("id") == number:
+                        return answer
+        raise SimError(
+            f"the gateway did not answer {name!r} on its console within 10 s; it printed: {self.console_text()[-2000:]}"
+        )
+
+    def type(self, line: str, wait: str | int | float = 2) -> str:
+        """Type a line as a person does and return what the console shows within `wait`."""
+        start = len(self.console_output)
+        self.board.send_console(line.encode() + b"\r")
+        self.run(wait)
+        return bytes(self.console_output[start:]).decode(errors="replace")
+
+    def console_text(self) -> str:
+        """All that the gateway has printed."""
+        return bytes(self.console_output).decode(errors="replace")
+
+    def ledger(self) -> dict[str, Any]:
+        return self.request("ledger")
+
+    # --- the account
+
+    def report(self) -> dict[str, Any]:
+        """The figures of the run so far, as `satama sim run --json` prints them."""
+        now_us, real_s = self.timeline.now_us, self._real_s
+        ledger = self.ledger()
+        status = self.request("status")
+        names = {stream.name for stream in self.compiled.streams}
+        seen = {view.name for view in self.broker.streams.values() if view.count}
+        return {
+            "vm": self.vm,
+            "clock": self.clock.name,
+            "seed": self.seed,
+            "virtual_s": round(now_us / SECOND, 3),
+            "streams": len(seen & names),
+            "streams_missing": sorted(names - seen),
+            "produced": ledger["produced"],
+            "acknowledged": ledger["acknowledged"],
+            "queued": ledger["queued"],
+            "dropped": ledger["dropped"],
+            "quarantined": ledger["quarantined"],
+            "decoded_at_broker": self.broker.decoded,
+            "duplicates": self.broker.duplicates,
+            "decode_errors": self.broker.errors,
+            "payload_bytes": self.broker.payload_bytes,
+            "payload_sha256": self.broker.payload_sha256,
+            "modbus_requests": sum(bus["requests"] for bus in status["buses"]),
+            "modbus_errors": sum(bus["errors"] for bus in status["buses"]),
+            "missed_slots": status["missed_slots"],
+            "resets": len(self.board.resets) - 1,
+            "vm_calls": self.board.calls,
+            "us_per_call": round(real_s * 1e6 / max(1, self.board.calls), 1),
+            "virtual_per_real": round(now_us / SECOND / max(real_s, 1e-6), 1),
+            "flash_bytes_programmed": self.flash.programmed_bytes,
+            "flash_erases": sum(self.flash.erases),
+            "buses": [
+                {"name": bus.name, "busy_us": bus.busy_us, "wire_limit_us": bus.wire_limit_us} for bus in self.buses
+            ],
+        }
+
+    def close(self) -> None:
+        self.board.power_off()
+        for port in self.ptys.values():
+            port.close()
+        self.ptys.clear()
+        for bus in self.buses:
+            if isinstance(bus, SerialBus):
+                bus.close()
+
+    def __enter__(self) -> Cabinet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Pulses:
+    """A meter's pulse output, with the world brought up to the moment that is asked about."""
+
+    def __init__(self, cabinet: Cabinet, model: Any):
+        self._cabinet, self._model = cabinet, model
+
+    def pulse_times(self, from_us: int, to_us: int) -> list[int]:
+        self._cabinet.world.advance(self._cabinet.timeline.now_us)
+        return self._model.pulse_times(from_us, to_us)
+
+
+def _traits(board: Any, compiled: Compiled) -> Traits:
+    mac = bytes.fromhex("240ac4") + compiled.body["config"].encode()[:3]
+    return Traits(
+        costs=board.costs.model_dump(),
+        has_counter=board.counter,
+        tick_us=board.scheduler_tick_ms * 1000,
+        uarts=board.uarts,
+        partitions=[(part.type, part.subtype, part.offset, part.size, name) for name, part in board.partitions.items()],
+        flash_bytes=board.flash_bytes,
+        unique_id=mac,
+        console_baud=board.console.baud,
+    )

@@ -1,0 +1,215 @@
+"""What stands at the far end of the network: the simulated broker, or a real one in two manners."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+from .broker import packets
+from .broker.core import Broker, Connection
+from .net import TcpPeer
+from .timeline import Event, RealClock, Timeline
+
+_ANSWERED_BY = {
+    1: 1,
+    3: 1,
+    8: 1,
+    10: 1,
+    12: 1,
+}  # CONNECT, PUBLISH at QoS 1, SUBSCRIBE, UNSUBSCRIBE, PINGREQ: one answer each
+_ANSWERS = (2, 4, 9, 11, 13)
+
+
+class FarEndError(Exception):
+    """The real broker cannot be reached or does not answer; the text says which one."""
+
+
+class SimulatedBroker:
+    """The broker core as part of the simulated world, on the timeline."""
+
+    def __init__(self, timeline: Timeline, broker: Broker):
+        self.timeline = timeline
+        self.core = broker
+        self.listening = True
+        self._peers: dict[Connection, TcpPeer] = {}
+        self._deadline: Event | None = None
+
+    def accept(self, peer: TcpPeer) -> _CoreSession | None:
+        if not self.listening:
+            return None
+        connection = self.core.connect(self.timeline.now_us)
+        self._peers[connection] = peer
+        self._flush()
+        return _CoreSession(self, connection)
+
+    def stop(self) -> None:
+        """The broker process is killed: connections are reset, sessions and retained messages persist."""
+        self.listening = False
+        self.core.restart()
+        self._flush()
+
+    def start(self) -> None:
+        self.listening = True
+
+    def _flush(self) -> None:
+        for connection in self.core.take_ready():
+            peer = self._peers.get(connection)
+            if peer is None:
+                continue
+            if connection.out:
+                peer.reply(bytes(connection.out))
+                connection.out.clear()
+            if not connection.open:
+                del self._peers[connection]
+                peer.hang_up()
+        due = self.core.next_deadline_us()
+        if self._deadline:
+            self._deadline.cancel()
+        self._deadline = None if due is None else self.timeline.at(due, self._tick)
+
+    def _tick(self) -> None:
+        self.core.tick(self.timeline.now_us)
+        self._flush()
+
+
+class _CoreSession:
+    def __init__(self, server: SimulatedBroker, connection: Connection):
+        self._server = server
+        self._connection = connection
+
+    def received(self, data: bytes) -> None:
+        self._server.core.feed(self._connection, data, self._server.timeline.now_us)
+        self._server._flush()
+
+    def closed(self, clean: bool) -> None:
+        self._server._peers.pop(self._connection, None)
+        self._server.core.lost(self._connection, self._server.timeline.now_us)
+        self._server._flush()
+
+
+class FrozenRelay:
+    """A real broker under the virtual clock: time stands still until the answer that is due has come.
+
+    The gateway then cannot tell it from the simulated broker: same bytes at the same simulated times.
+    """
+
+    PATIENCE_S = 10.0
+
+    def __init__(self, host: str, port: int):
+        self.host, self.port = host, port
+
+    def accept(self, peer: TcpPeer) -> _RelaySession | None:
+        try:
+            sock = socket.create_connection((self.host, self.port), timeout=self.PATIENCE_S)
+        except OSError:
+            return None
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return _RelaySession(peer, sock, self.PATIENCE_S)
+
+
+class _RelaySession:
+    def __init__(self, peer: TcpPeer, sock: socket.socket, patience_s: float):
+        self._peer, self._sock, self._patience_s = peer, sock, patience_s
+        self._asked = bytearray()  # what the gateway has sent, as far as no whole packet
+        self._answered = bytearray()
+        self._due = 0
+
+    def received(self, data: bytes) -> None:
+        self._asked += data
+        self._due += _count(self._asked, lambda head: head >> 4 in _ANSWERED_BY and (head >> 4 != 3 or head & 6 == 2))
+        try:
+            self._sock.sendall(data)
+            answer = self._wait()
+        except OSError:
+            self._sock.close()
+            self._peer.hang_up()
+            return
+        if answer:
+            self._peer.reply(answer)
+
+    def _wait(self) -> bytes:
+        answer = bytearray()
+        deadline = time.monotonic() + self._patience_s
+        while self._due > 0:
+            self._sock.settimeout(max(0.001, deadline - time.monotonic()))
+            part = self._sock.recv(65536)
+            if not part:
+                raise ConnectionResetError
+            answer += part
+            self._answered += part
+            self._due -= _count(self._answered, lambda head: head >> 4 in _ANSWERS)
+        return bytes(answer)
+
+    def closed(self, clean: bool) -> None:
+        self._sock.close()
+
+
+def _count(buffer: bytearray, wanted: Callable[[int], bool]) -> int:
+    """Cut whole packets off the front of the buffer; how many of them are wanted."""
+    found = position = 0
+    while (packet := packets.cut_packet(buffer, position, 1 << 28)) is not None:
+        head, _, position = packet
+        found += wanted(head)
+    del buffer[:position]
+    return found
+
+
+class LiveRelay:
+    """A real broker under the real clock: bytes go both ways as they come."""
+
+    def __init__(self, clock: RealClock, host: str, port: int):
+        self.clock, self.host, self.port = clock, host, port
+
+    def accept(self, peer: TcpPeer) -> _LiveSession | None:
+        try:
+            sock = socket.create_connection((self.host, self.port), timeout=5)
+        except OSError:
+            return None
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return _LiveSession(self.clock, peer, sock)
+
+
+class _LiveSession:
+    def __init__(self, clock: RealClock, peer: TcpPeer, sock: socket.socket):
+        self._clock, self._peer, self._sock = clock, peer, sock
+        clock.watch(sock.fileno(), self._readable)
+
+    def _readable(self) -> None:
+        try:
+            data = self._sock.recv(65536)
+        except OSError:
+            data = b""
+        if data:
+            self._peer.reply(data)
+        else:
+            self._end()
+            self._peer.hang_up()
+
+    def received(self, data: bytes) -> None:
+        try:
+            self._sock.sendall(data)
+        except OSError:
+            self._end()
+            self._peer.hang_up()
+
+    def closed(self, clean: bool) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._clock.unwatch(self._sock.fileno())
+            self._sock.close()
+
+
+def require_reachable(address: str) -> tuple[str, int]:
+    """(host, port) of a broker that accepts connections. Raises ValueError (no address), FarEndError (nobody there)."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{address!r} is no broker address -> host:port, such as localhost:1883")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FarEndError(f"no broker answers at {address} ({reason}) -> start it, or check host and port") from None
+    return host, int(port)
