@@ -41,6 +41,9 @@ class TcpPeer:
     # from the board
 
     def send(self, data: bytes) -> None:
+        for observer in self.network.on_sent:
+            observer(data)
+
         def arrive() -> None:
             if self.session:
                 self.session.received(data)
@@ -89,6 +92,7 @@ class Network:
         self.reachable: Callable[[], bool] = lambda: True
         self._retrying = False
         self.uplink = True
+        self.on_sent: list[Callable[[bytes], None]] = []  # observers of every byte that the board sends over TCP
         self.names: dict[str, bytes] = {}
         self.tcp: dict[tuple[bytes, int], Accept] = {}
         self.udp: dict[tuple[bytes, int], Datagram] = {}

@@ -35,7 +35,8 @@ class AnalogInput:
 class PulseInput:
     """`spec`: ["pulse", gpio, edge, debounce ms, point, numerator, shift, denominator]: the value of one pulse as an exact fraction.
 
-    Counts in hardware where the chip has a counter and MicroPython offers it (1.26 and later), else by interrupt.
+    Counts in hardware where the chip has a counter and MicroPython offers it (1.26 and later); a contact that bounces, and a chip
+    without a counter, by interrupt: the hardware's filter ends at 12.8 us, and a reed bounces for milliseconds (field notes B.10.4).
     """
 
     def __init__(self, spec, unit):
@@ -44,7 +45,7 @@ class PulseInput:
         self._denominator *= 1 if shift >= 0 else 10**-shift
         pin = Pin(gpio, Pin.IN, Pin.PULL_UP)
         counter = getattr(machine, "Counter", None)
-        if counter:
+        if counter and not debounce_ms:
             self._counter = counter(unit, pin, edge=counter.FALLING if edge == "falling" else counter.RISING)
         else:
             self._counter = _InterruptCounter(pin, edge, debounce_ms)

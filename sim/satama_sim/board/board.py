@@ -27,6 +27,7 @@ POWER_ON, HARD, WATCHDOG, DEEP_SLEEP, SOFT = 1, 2, 3, 4, 5
 _UNIX_2000 = 946_684_800
 _CONSOLE_BUFFER = 260  # the port's ring buffer for stdin
 _START_US = 300_000  # bootloader, until MicroPython runs
+_SCAN_US = 2_000_000  # all channels, one after the other
 _NO_COUNTER, _COUNTER_UNITS = 0, 8
 
 Answer = tuple[int, bytes]
@@ -60,7 +61,7 @@ class Wait:
 
     deadline_us: int | None
     ready: Callable[[], Answer | None] | None = None
-    late: Answer = (0, b"")
+    late: Answer | None = (0, b"")  # None: the VM has not asked yet, it is the bootloader that runs
     interruptible: bool = False
     ticked: bool = False  # ends on a scheduler tick only
     wake_us: int | None = None
@@ -135,7 +136,7 @@ class SimBoard:
         self._cause = cause
         self._boot_us = self.timeline.now_us + _START_US - self.age_us
         self._vm = TalkingVm(self._command, self._heap_bytes, self.silence_s)
-        self._wait = None
+        self._wait = Wait(self._boot_us + self.age_us, late=None)
         self.idle = False
 
     def _stop(self, soft: bool = False) -> None:
@@ -214,7 +215,7 @@ class SimBoard:
         if wait is None:
             return
         now = self.timeline.now_us
-        if wait.interruptible and self.pins.due:
+        if wait.interruptible and self.pins.due and wait.late:
             self._answer(*wait.late)
         elif wait.wake_us is not None and now < wait.wake_us:
             return
@@ -228,7 +229,10 @@ class SimBoard:
             else:
                 self._answer(*answer)
         elif wait.deadline_us is not None and now >= wait.deadline_us:
-            self._answer(*wait.late)
+            if wait.late:
+                self._answer(*wait.late)
+            else:
+                self._wait = None
 
     def _rest(self, until_us: int) -> bool:
         """The VM waits (or is off): move on to whatever happens next. False when that is after `until_us`."""
@@ -371,7 +375,6 @@ class SimBoard:
         raise SimError("the VM asked for an operation that this host does not know: do both come from one version?")
 
     def _hello(self, arg: int, data: bytes) -> Answer:
-        self.timeline.run_to(max(self._boot_us + self.age_us, self.timeline.now_us))
         birth = {
             "costs": self.traits.costs | {"scheduler_tick_us": self.traits.tick_us},
             "seed": self._seeds.getrandbits(30),
@@ -530,10 +533,9 @@ class SimBoard:
         self.radio.reconnects = arg - 1
         return 0
 
-    def _net_scan(self, arg: int, data: bytes) -> Answer:
-        self.timeline.run_to(self.timeline.now_us + 2_000_000)
+    def _net_scan(self, arg: int, data: bytes) -> Wait:
         found = [[ssid, self.radio.rssi] for ssid in sorted(self.radio.access_points)] if self.radio.air else []
-        return 0, json.dumps(found).encode()
+        return Wait(self.timeline.now_us + _SCAN_US, late=(0, json.dumps(found).encode()))
 
     def _socket_connect(self, arg: int, data: bytes) -> Wait | int:
         timeout_us, port = struct.unpack_from("<IH", data)
