@@ -120,6 +120,7 @@ class Cabinet:
         firmware: Path | None = None,
         heap_bytes: int = HEAP_BYTES,
         age: str | int = 0,
+        journal_bytes: int | None = None,
     ):
         """
         site          the site file; its ids file beside it is read but not written
@@ -131,6 +132,7 @@ class Cabinet:
         start_unix_s  what time it is in the world at the start (under the real clock: now, unless given)
         overrides     options of the world's models by device id, such as {"heat": {"initial": {"energy": 5_000_000_000}}}
         keep          remember every sample that arrives (False: only counts and the last ones)
+        journal_bytes  size of the journal partition, to try a full one (default: the board's)
         age           how long the chip claims to have been running at power on (ticks wrap after 12.4 days)
 
         Raises satama.problems.Problems (the site file), VmMissing, UmqttMissing.
@@ -165,7 +167,7 @@ class Cabinet:
         self.board = SimBoard(
             self.timeline,
             self.clock,
-            _traits(board, self.compiled),
+            _traits(board, self.compiled, journal_bytes),
             self.flash,
             self.network,
             self.radio,
@@ -432,14 +434,18 @@ class _Pulses:
         return self._model.pulse_times(from_us, to_us)
 
 
-def _traits(board: Any, compiled: Compiled) -> Traits:
+def _traits(board: Any, compiled: Compiled, journal_bytes: int | None) -> Traits:
+    sizes = {"journal": journal_bytes} if journal_bytes else {}
     mac = bytes.fromhex("240ac4") + compiled.body["config"].encode()[:3]
     return Traits(
         costs=board.costs.model_dump(),
         has_counter=board.counter,
         tick_us=board.scheduler_tick_ms * 1000,
         uarts=board.uarts,
-        partitions=[(part.type, part.subtype, part.offset, part.size, name) for name, part in board.partitions.items()],
+        partitions=[
+            (part.type, part.subtype, part.offset, sizes.get(name, part.size), name)
+            for name, part in board.partitions.items()
+        ],
         flash_bytes=board.flash_bytes,
         unique_id=mac,
         console_baud=board.console.baud,

@@ -331,7 +331,7 @@ def _waiting(view: DemoView, width: int) -> list[Text]:
     lines = [
         Text(),
         Text("The gateway has been heard." if heard else "Nothing has arrived at the broker yet.", "bold"),
-        Text("It starts, joins its network and connects to the broker. Awaited from it:"),
+        Text("The gateway starts, joins its network and connects to the broker. Awaited:"),
         Text(),
     ]
     for name, there, what in steps:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -108,6 +109,11 @@ class Mosquitto:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def pause(self) -> None:
+        """SIGSTOP: the process is there, but answers nothing any more."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
 
     def restart(self) -> None:
         """Start again on the same port with the persisted state; if it still runs, end it in good order first."""
