@@ -44,8 +44,8 @@ def test_the_same_seed_sends_the_same_bytes(cabinet, demo_site):
     not os.environ.get("SATAMA_VM"), reason="SATAMA_VM names no second MicroPython executable to compare with"
 )
 def test_another_vm_sends_the_same_bytes(cabinet, demo_site):
-    usual, usual_bytes = run(cabinet, demo_site, seed=7)
-    other, other_bytes = run(cabinet, demo_site, seed=7, vm=os.environ["SATAMA_VM"])
+    usual, _ = run(cabinet, demo_site, seed=7)
+    other, _ = run(cabinet, demo_site, seed=7, vm=os.environ["SATAMA_VM"])
     assert usual["vm"] != other["vm"]
     assert usual["payload_sha256"] == other["payload_sha256"]
 
