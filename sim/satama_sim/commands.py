@@ -16,6 +16,7 @@ from satama.problems import Problems
 
 from . import umqtt
 from .board.board import SimError
+from .broker.serve import CannotListen
 from .cabinet import Cabinet, microseconds
 from .far_end import FarEndError, require_reachable
 from .ports import PortError
@@ -53,7 +54,7 @@ def explained() -> Iterator[None]:
     except (ValueError, VmMissing) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    except (SimError, PortError, FarEndError, umqtt.UmqttMissing) as error:
+    except (SimError, PortError, FarEndError, CannotListen, umqtt.UmqttMissing) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
 

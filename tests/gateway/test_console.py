@@ -1,0 +1,70 @@
+"""The serial console of a running gateway: text for people, JSON sequences for tools, and no harm from garbage."""
+
+import json
+
+
+def test_people_get_text(cabinet, demo_site):
+    cab = cabinet(demo_site, seed=2)
+    cab.run("1m")
+    assert "ledger" in cab.type("help")
+    status = cab.type("status")
+    assert "demo-01" in status and "broker online" in status and "time from ntp" in status
+    points = cab.type("points")
+    for point in cab.compiled.body["points"]:
+        assert point[0] in points
+    assert "balanced" in cab.type("ledger", wait=4)
+    assert "try: help" in cab.type("reboot everything")
+
+
+def test_tools_get_json_sequences(cabinet, demo_site):
+    cab = cabinet(demo_site, seed=2)
+    cab.run("1m")
+    assert {row["name"] for row in cab.request("help")["requests"]} == {"help", "status", "points", "ledger"}
+    points = {row["point"]: row for row in cab.request("points")["points"]}
+    assert points["main-meter/voltage_l1"]["quality"] == "good"
+    shown = points["main-meter/energy_import"]["value"]
+    assert float(shown) > 0 and "." in shown
+    refused = cab.request("format-flash")
+    assert refused["ok"] is False and refused["try"]["op"] == "help"
+
+
+def test_garbage_does_no_harm(cabinet, demo_site):
+    cab = cabinet(demo_site, seed=2)
+    cab.run("30s")
+    garbage = (
+        bytes(range(256)) * 3
+        + b"\x1e{" * 50
+        + b"\x1e[1,2\n\x1e\xff\xfe\n"
+        + b"x" * 2000
+        + b"\n"
+        + b"\x1e"
+        + b"9" * 300
+        + b"\n"
+    )
+    cab.board.send_console(garbage)
+    cab.run("10s")
+    assert cab.request("status")["broker"] == "online"
+    assert cab.ledger()["balanced"]
+    assert len(cab.board.resets) == 1
+
+
+def test_text_and_tools_share_the_line(cabinet, demo_site):
+    cab = cabinet(demo_site, seed=2)
+    cab.run("30s")
+    start = len(cab.console_output)
+    cab.board.send_console(b'sta\x1e{"id": 77, "op": "ledger"}\nhelp\r')
+    cab.run("5s")
+    out = bytes(cab.console_output[start:])
+    answer = json.loads(out.split(b"\x1e")[1].split(b"\n")[0])
+    assert answer["id"] == 77 and answer["balanced"]
+    assert b"status" in out.split(b"\n", 1)[1]
+
+
+def test_a_damaged_site_file_is_told_on_the_console(cabinet, demo_site):
+    cab = cabinet(demo_site, seed=2)
+    cab.cut_power()
+    at = cab.flash.data.find(b"satama-site 1 ")
+    cab.flash.data[at + 100] ^= 0x01
+    cab.restore_power()
+    cab.run("5s")
+    assert "no usable site file" in cab.console_text()
