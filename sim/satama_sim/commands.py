@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from satama import places
@@ -97,7 +98,7 @@ def _progress(cabinet: Cabinet, length_us: int, quiet: bool) -> None:
         TextColumn("{task.percentage:>3.0f} %"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, disable=quiet, transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as progress:
         task = progress.add_task("simulating", total=length_us)
         slice_us = max(length_us // 200, 1_000_000)
         while cabinet.timeline.now_us < until:

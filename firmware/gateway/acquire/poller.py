@@ -34,6 +34,7 @@ class Poller:
     async def run(self):
         clock = self._clock
         done = clock.now_ms() // 1000
+        await self._round(done, True)  # at once: nobody who has just closed the door wants to wait for a slot
         while True:
             slot = self._next_slot(done)
             await self._wait_for(slot)
@@ -43,12 +44,15 @@ class Poller:
                 continue
             if now > slot:
                 self.missed += 1
-            self._begin(slot)
-            await self._read_due(slot)
-            self._finish(slot)
-            self.rounds += 1
-            self.progress_ms = clock.uptime_ms()
+            await self._round(slot, False)
             done = max(slot, self._last_passed(clock.now_ms() // 1000, slot))
+
+    async def _round(self, slot, everything):
+        self._begin(slot)
+        await self._read_due(slot, everything)
+        self._finish(slot)
+        self.rounds += 1
+        self.progress_ms = self._clock.uptime_ms()
 
     def _next_slot(self, after):
         return min(after // poll[0] * poll[0] + poll[0] for poll in self._polls)
@@ -71,9 +75,9 @@ class Poller:
             if left > 2000 and self._clock.now_ms() > slot * 1000:
                 return  # the clock jumped over it
 
-    async def _read_due(self, slot):
+    async def _read_due(self, slot, everything):
         for period, reads, inputs in self._polls:
-            if slot % period:
+            if slot % period and not everything:
                 continue
             for source in inputs:
                 mantissa, quality_byte = source.read()

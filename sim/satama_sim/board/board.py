@@ -328,6 +328,7 @@ class SimBoard:
             (ops.WAIT, self._sleep),
             (ops.POLL, self._poll),
             (ops.IRQ_TAKE, lambda arg, data: (0, self.pins.take_due())),
+            (ops.IRQ_DONE, lambda arg, data: self.pins.handled()),
             (ops.RESET, self._reset),
             (ops.IDLE, self._ended),
             (ops.PIN_MODE, lambda arg, data: self.pins.mode(arg, data[0], data[1])),

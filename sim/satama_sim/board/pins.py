@@ -49,6 +49,8 @@ class Pins:
         self._pulled_up: set[int] = set()
         self._irq: dict[int, int] = {}
         self.due: list[int] = []
+        self._later: list[int] = []  # came while handlers run
+        self._handling = False
         self._counters: dict[int, _Counter] = {}
         self._epoch = getattr(self, "_epoch", 0) + 1
 
@@ -134,14 +136,21 @@ class Pins:
     def _fire(self, gpio: int, epoch: int) -> None:
         if epoch != self._epoch or gpio not in self._irq:
             return
-        if len(self.due) >= self.IRQ_QUEUE:
+        queue = self._later if self._handling else self.due
+        if len(queue) >= self.IRQ_QUEUE:
             self.lost_interrupts += 1
         else:
-            self.due.append(gpio)
+            queue.append(gpio)
 
     def take_due(self) -> bytes:
+        """Pins whose handlers run now; until `handled`, further interrupts wait."""
         due, self.due = bytes(self.due), []
+        self._handling = True
         return due
+
+    def handled(self) -> None:
+        self._handling = False
+        self.due, self._later = self._later, []
 
     def counter_on(self, unit: int, gpio: int, edge: int) -> None:
         self._counters[unit] = _Counter(gpio, edge, self.timeline.now_us)

@@ -1,7 +1,10 @@
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from lab import Lab
+
+HERE = Path(__file__).parent
 
 
 @pytest.fixture
@@ -17,3 +20,9 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Callable[..., Lab]]:
     yield build
     for one in built:
         one.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == HERE:
+            item.add_marker(pytest.mark.timeout(60))  # a VM and a host that wait for each other

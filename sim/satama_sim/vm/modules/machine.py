@@ -118,7 +118,6 @@ _handlers = []  # (gpio, handler, pin)
 
 
 def _serve_interrupts():
-    link.on_interrupts = None  # a callback is not interrupted by the next one
     link.call(3)
     for gpio in link.data():
         for entry in _handlers:
@@ -127,7 +126,8 @@ def _serve_interrupts():
                     entry[1](entry[2])
                 except Exception as error:  # as MicroPython's scheduler treats it
                     sys.print_exception(error)
-    link.on_interrupts = _serve_interrupts
+    link.post(6, 0)
+    link.quiet_until = 0  # others may have come meanwhile
 
 
 link.on_interrupts = _serve_interrupts

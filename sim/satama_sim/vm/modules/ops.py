@@ -5,6 +5,7 @@ WAIT = 1  # arg: microseconds; ends early when a pin interrupt is due
 POLL = 2  # arg: microseconds or FOREVER; data: pairs <HH (handle, events); -> pairs of what is ready
 IRQ_TAKE = 3  # -> one byte a pin: the interrupts that are due
 RESET = 4  # arg: 0 hard, 1 soft, 2 deep sleep (data <Q: microseconds, empty: for ever); never answers
+IRQ_DONE = 6  # posted; the handlers of those interrupts have run
 IDLE = 5  # main.py ended: nothing left to run but the REPL
 
 PIN_MODE = 10  # posted; arg: gpio; data <BB: direction, pull
