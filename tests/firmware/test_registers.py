@@ -32,6 +32,8 @@ def on_the_wire(data, order):
     st.binary(max_size=5),
 )
 @example("s16", "big", b"\x80\x00" * 4, 1, 0, b"")
+@example("s32", "little", b"\x80" + bytes(7), 1, 0, b"")
+@example("s64", "big", b"\xff" * 8, 1, 0, b"")
 @example("u64", "big", b"\xff" * 8, 1, 0, b"")
 @example("f32", "little", b"\x7f\x80\x00\x00" * 2, 1, 0, b"x")
 @example("f64", "little", b"\x7f\xef" + b"\xff" * 6, 1, 0, b"x")

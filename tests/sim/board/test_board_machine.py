@@ -33,7 +33,7 @@ def test_every_reset_is_a_new_start_on_the_same_flash_and_says_its_cause(lab):
     board = lab(CAUSES)
     board.run(40)
     assert board.said("cause") == ["1", "2", "5", "4", "3"]
-    assert board.said("fed") == [""] or "fed" in board.lines
+    assert "fed" in board.lines
     assert board.said("steps") == ["5 [1, 2, 3, 4, 5]"]
     whys = [why for _, why in board.board.resets]
     assert whys == ["power on", "reset by the firmware", "soft reset", "end of deep sleep", "watchdog"]
@@ -207,35 +207,6 @@ print("levels", free.value(), up.value(), driven.value())
     board.at(0.8, lambda: board.board.pins.drive(27, 0))
     board.run(3)
     assert board.said("levels") == ["0 1 1", "0 1 0"]
-
-
-def test_interrupts_run_their_handler_during_waits(lab):
-    board = lab(
-        """
-from machine import Pin
-import asyncio, time
-seen = []
-pin = Pin(32, Pin.IN, Pin.PULL_UP)
-pin.irq(lambda p: seen.append((p is pin, time.ticks_us())), Pin.IRQ_FALLING)
-time.sleep(2)
-print("slept", time.ticks_ms())
-asyncio.run(asyncio.sleep(2))
-pin.irq(None)
-time.sleep(2)
-print("seen", [flag for flag, _ in seen], [us // 1000 for _, us in seen])
-try:
-    pin.irq(print, hard=True)
-except ValueError:
-    print("hard refused")
-"""
-    )
-    board.pulses(32, [START_US + 500_000, START_US + 1_500_000, START_US + 2_500_000, START_US + 4_500_000])
-    board.run(8)
-    assert board.said("slept") == ["2000"] or board.said("slept") == [
-        "2001"
-    ]  # the interrupt did not cut the sleep short
-    assert board.said("seen") == ["[True, True, True] [500, 1500, 2500]"]
-    assert board.said("hard") == ["refused"]
 
 
 def test_interrupts_follow_the_edges_of_a_driven_pin(lab):
