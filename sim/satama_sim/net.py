@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import struct
 from collections.abc import Callable
 from typing import Protocol
@@ -10,6 +11,7 @@ from typing import Protocol
 from .timeline import Timeline
 
 NTP_UNIX = 2_208_988_800  # seconds from 1900 to 1970
+_SYN_US = 19_000_000  # then lwIP gives up a connection that nobody answers (micropython issue 4801)
 _RETRY_US = 500_000  # a sender tries again that often while the way is cut
 
 
@@ -104,9 +106,12 @@ class Network:
         return self.uplink and self.reachable()
 
     def address(self, name: str) -> bytes:
-        """The IPv4 address of a name, made up in order of first mention."""
+        """The IPv4 address of a name, made up in order of first mention; of an address in dots, that address."""
         if name not in self.names:
-            self.names[name] = bytes((10, 77, 1, len(self.names) + 1))
+            try:
+                self.names[name] = ipaddress.IPv4Address(name).packed
+            except ValueError:
+                self.names[name] = bytes((10, 77, 1, len(self.names) + 1))
         return self.names[name]
 
     def resolve(self, name: str) -> bytes | None:
@@ -139,7 +144,13 @@ class Network:
     def connect(self, socket: SocketEnd, address: bytes, port: int) -> TcpPeer:
         peer = TcpPeer(self, socket)
 
+        answered = False
+
         def arrive() -> None:
+            nonlocal answered
+            if address not in self.names.values():
+                return  # nobody lives there
+            answered = True
             accept = self.tcp.get((address, port))
             session = accept(peer) if accept else None
             if session is None:
@@ -148,8 +159,13 @@ class Network:
                 peer.session = session
                 self.to_board(lambda: peer._socket and peer._socket.on_open())
 
-        if self.up():  # a SYN into a dead link is lost: the caller's time-out ends it
+        def give_up() -> None:
+            if not answered and peer._socket:
+                peer._socket.on_close(errno.ECONNABORTED)
+
+        if self.up():  # a SYN into a dead link is lost
             self.to_far_end(arrive, peer)
+        self.timeline.after(_SYN_US, give_up)
         return peer
 
     def send_datagram(self, socket: SocketEnd, address: bytes, port: int, data: bytes) -> None:

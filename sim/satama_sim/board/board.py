@@ -172,10 +172,9 @@ class SimBoard:
             call = vm.next_call()
         except VmSilent as error:
             if not self._watchdog:
+                self._drain_console()
                 raise SimError(f"{error}; the firmware hangs and no watchdog is on") from None
-            timeout_us, fed_us = self._watchdog
-            self.timeline.run_to(max(self.timeline.now_us, fed_us + timeout_us))
-            self.reset(WATCHDOG, "watchdog")
+            self.timeline.run_to(max(self.timeline.now_us, sum(self._watchdog)))  # its event does the rest
             return
         except VmEnded as error:
             self._drain_console()
@@ -239,7 +238,8 @@ class SimBoard:
         wait = self._wait
         target = self.timeline.next_us()
         if wait:
-            for due in (wait.deadline_us, wait.wake_us, *(uart.next_byte_us() for uart in wait.uarts)):
+            arrivals = () if wait.wake_us else (uart.next_byte_us() for uart in wait.uarts)
+            for due in (wait.deadline_us, wait.wake_us, *arrivals):
                 if due is not None and (target is None or due < target):
                     target = due
         if target is None or target > until_us:
@@ -580,6 +580,8 @@ class SimBoard:
         socket = self.sockets.open.get(arg >> 16)
         if socket is None:
             return -errno.EBADF
+        if socket.stream and socket.peer is None:
+            return -errno.ENOTCONN
         limit = arg & 0xFFFF
         timeout_us = struct.unpack("<I", data)[0]
 

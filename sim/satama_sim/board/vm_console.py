@@ -8,6 +8,8 @@ import time
 
 from ..vm.process import VmEnded, VmProcess, VmSilent
 
+_TALK_BYTES = 32 << 20  # so much on the console between two calls, and the firmware hangs in a loop of prints
+
 
 class TalkingVm(VmProcess):
     """Without this, a firmware that prints more than the console's buffer holds and the host would wait for each other."""
@@ -24,6 +26,8 @@ class TalkingVm(VmProcess):
             ready = [fd for fd, _ in self._poll.poll(max(0, int((deadline - time.monotonic()) * 1000)))]
             if self._console_fd in ready:
                 self._heard += super().printed()
+                if len(self._heard) > _TALK_BYTES:
+                    raise VmSilent(f"no call from the VM, only {_TALK_BYTES >> 20} MiB of console text")
             if self._calls in ready:
                 part = os.read(self._calls, 65536)
                 if not part:

@@ -31,6 +31,30 @@ while not wlan.isconnected():
 """
 
 
+SOCKETS = (
+    WIFI_UP
+    + """
+import errno, select, socket
+NAMES = {getattr(errno, name): name for name in dir(errno) if name[0] == "E"}
+def address(name="pier.example", port=80):
+    return socket.getaddrinfo(name, port)[0][-1]
+def took(action):
+    start, start_ms = time.ticks_us(), time.ticks_ms()
+    try:
+        result = action()
+    except OSError as error:
+        result = NAMES.get(error.errno, error.errno)
+    ms = time.ticks_diff(time.ticks_ms(), start_ms)
+    return result, ms if ms > 60000 else time.ticks_diff(time.ticks_us(), start) // 1000
+def opened(timeout=None):
+    sock = socket.socket()
+    sock.connect(address())
+    sock.settimeout(timeout)
+    return sock
+"""
+)
+
+
 class Lab:
     """One board on its own timeline under the virtual clock. `main` and `files` are what its filesystem holds."""
 

@@ -59,6 +59,7 @@ if machine.reset_cause() == machine.PWRON_RESET:
     )
     board.run(10)
     assert board.said("cause") == ["1", "3"]
+    assert [why for _, why in board.board.resets] == ["power on", "watchdog"]
     assert board.board.resets[1][0] == pytest.approx(START_US + 4_000_000, abs=100_000)
 
 
@@ -165,6 +166,7 @@ def test_outputs_leave_their_history(lab):
 from machine import Pin
 import time
 pin = Pin(4, Pin.OUT, value=0)
+high = Pin(5, Pin.OUT, value=1)
 time.sleep_ms(100)
 pin.on()
 time.sleep_us(1234)
@@ -180,6 +182,7 @@ time.sleep(1)
     pins = board.board.pins
     assert pins.level(4) == 0  # nobody drives it
     board.run(2)
+    assert pins.level(5) == 1
     pin_us = board.costs["pin_us"]
     rises = [at for at in range(START_US, START_US + 400_000, 10) if pins.level(4, at) and not pins.level(4, at - 10)]
     assert len(rises) == 2
@@ -191,6 +194,28 @@ time.sleep(1)
     assert pins.level(4) == 0  # an input again
     board.power_off()
     assert pins.level(4) == 0
+
+
+def test_a_loop_that_does_nothing_but_switch_a_pin_or_feed_the_watchdog_goes_on(lab):
+    board = lab(
+        """
+import machine, time
+pin = machine.Pin(4, machine.Pin.OUT)
+for n in range(10001):
+    pin.value(n & 1)
+print("switched", time.ticks_ms() // 100)
+wdt = machine.WDT(timeout=50)
+start = time.ticks_us()
+for _ in range(20000):
+    wdt.feed()
+print("fed", machine.reset_cause(), time.ticks_diff(time.ticks_us(), start) > 100000)
+wdt = machine.WDT(timeout=60000)
+"""
+    )
+    board.run(5)
+    assert board.said("switched") == [str(10_002 * board.costs["pin_us"] // 100_000)]
+    assert board.board.pins.level(4) == 0
+    assert board.said("fed") == ["1 True"]
 
 
 def test_inputs_show_what_drives_them(lab):
@@ -268,7 +293,7 @@ def on_edge(_):
         raise ValueError("in the handler")
 pin = Pin(32, Pin.IN)
 pin.irq(on_edge, Pin.IRQ_FALLING)
-time.sleep(1)
+time.sleep_ms(500)
 print("runs", runs, deepest)
 """
     )

@@ -149,7 +149,8 @@ print("waited", time.ticks_diff(time.ticks_ms(), start))
     assert board.said("waited") == ["20"]
 
 
-def test_asyncio_waits_end_on_scheduler_ticks(lab):
+@pytest.mark.parametrize("events", [0, 300])
+def test_asyncio_waits_end_on_scheduler_ticks(lab, events):
     board = lab(
         """
 import asyncio, time
@@ -161,6 +162,8 @@ async def main():
 asyncio.run(main())
 """
     )
+    for n in range(events):  # whether the board knows that nothing will happen, or the world has to be asked
+        board.at(n * 0.0023, lambda: None)
     board.run(1)
     flags, ticks = zip(*(row.split() for row in board.said("woke")), strict=True)
     assert set(flags) == {"True"}  # some hundred microseconds of task steps after the tick

@@ -13,6 +13,7 @@ _out = open("/dev/fd/" + sys.argv[2], "wb")
 _head = bytearray(20)  # call: op, flags, arg, now, length of data
 _answer = bytearray(24)  # answer: now, result, quiet microseconds, interrupts due, (unused), length of data
 _posts = bytearray()
+_MOST_POSTED = 4096  # bytes; a firmware that only posts must not fill the heap with them
 _data = b""
 
 now = 0
@@ -34,6 +35,8 @@ def post(op, arg, data=b"", consequence=None):
     _posts += data
     if consequence is not None and consequence < quiet_until:
         quiet_until = consequence
+    if len(_posts) > _MOST_POSTED:
+        call(1)  # WAIT for nothing
 
 
 def call(op, arg=0, data=b""):
@@ -72,6 +75,13 @@ def ask(op, arg=0, data=b""):
     if result < 0:
         raise OSError(-result)
     return result
+
+
+def look(op=None, arg=0):
+    """Ask for a state (without `op`: only let a moment pass). It takes its time, or who asks again and again would never see it change."""
+    global now
+    now += 10
+    return call(op, arg) if op is not None else 0
 
 
 def spend(name):

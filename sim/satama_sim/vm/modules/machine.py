@@ -179,6 +179,7 @@ class _Counter:
         link.ask(15, src.gpio, bytes((edge, unit)))
 
     def value(self, value=None):
+        link.look()
         link.call(16, self._unit, b"" if value is None else struct.pack("<q", value))
         return struct.unpack("<q", link.data())[0]
 
@@ -211,12 +212,14 @@ class UART:
         for name in sorted(options):
             if name not in _UART_DEFAULTS:
                 raise TypeError("extra keyword arguments given")
-        self._options.update(options)
-        parity, baudrate, stop, bits = [self._options[name] for name in ("parity", "baudrate", "stop", "bits")]
+        new = dict(self._options)
+        new.update(options)
+        parity, baudrate, stop, bits = new["parity"], new["baudrate"], new["stop"], new["bits"]
         if bits not in (5, 6, 7, 8):
             raise ValueError("invalid data bits")
         if stop not in (1, 2):
             raise ValueError("invalid stop bits")
+        self._options = new
         link.wait(min(self._tx_free - link.now, 1000000))
         self._timeout = self._options["timeout"] * 1000
         code = 0 if parity is None else 1 + (parity & 1)
@@ -230,12 +233,12 @@ class UART:
 
     def any(self):
         if self._drained_at == link.calls and link.now < link.quiet_until:
-            return 0
-        return link.call(22, self._number)
+            return link.look()
+        return link.look(22, self._number)
 
     def _take(self, limit):
         """Bytes from the host; the result says whether any are left, or on their way."""
-        if link.call(23, self._number << 16 | limit) == 0:
+        if link.look(23, self._number << 16 | limit) == 0:
             self._drained_at = link.calls
         return link.data()
 
@@ -261,7 +264,7 @@ class UART:
             got += self._take(limit - len(got))
             if len(got) >= limit or link.now >= end:
                 return got or None
-            link.wait(1000)
+            link.wait(min(1000, end - link.now))
 
     def readline(self):
         line = b""
@@ -339,4 +342,5 @@ class WDT:
         link.call(32, timeout)
 
     def feed(self):
+        link.look()
         link.post(33, 0)

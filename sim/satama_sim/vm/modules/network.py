@@ -38,7 +38,7 @@ def country(code=None):
 
 class _Interface:
     def active(self, on=None):
-        return bool(link.call(50, self._number << 2 | (2 if on is None else bool(on))))
+        return bool(link.look(50, self._number << 2 | (2 if on is None else bool(on))))
 
     def ifconfig(self, *_):
         if self.isconnected():
@@ -72,16 +72,16 @@ class WLAN(_Interface):
         link.call(52, _WIFI)
 
     def isconnected(self):
-        return link.call(53, _WIFI) == STAT_GOT_IP
+        return link.look(53, _WIFI) == STAT_GOT_IP
 
     def status(self, what=None):
         if what is None:
-            return link.call(53, _WIFI)
+            return link.look(53, _WIFI)
         if what != "rssi":
             raise ValueError("unknown status param")
         if not self.isconnected():
             raise OSError("Wifi Not Connected")
-        return link.call(55, _WIFI)
+        return link.look(55, _WIFI)
 
     def scan(self):
         self._need_active()
@@ -126,10 +126,10 @@ class LAN(_Interface):
         self._number = _LAN
 
     def isconnected(self):
-        return link.call(53, _LAN) == ETH_GOT_IP
+        return link.look(53, _LAN) == ETH_GOT_IP
 
     def status(self):
-        return link.call(53, _LAN)
+        return link.look(53, _LAN)
 
     def config(self, name):
         if name != "mac":

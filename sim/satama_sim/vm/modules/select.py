@@ -105,6 +105,8 @@ class poll:
             if us and not _pass_idle(us):
                 link.call(2, us)
             return ()
+        if us == 0:
+            link.look()
         ready = self._probed()
         idle = self._idle_at == link.stream_calls and link.now < link.quiet_until
         if idle and link.uart_polled and any(entry.is_uart for entry in self._entries):

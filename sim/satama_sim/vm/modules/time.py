@@ -47,10 +47,12 @@ def sleep(seconds):
 
 
 def time():
+    link.now += 1
     return (link.now + rtc_offset_us) // 1000000
 
 
 def time_ns():
+    link.now += 1
     return (link.now + rtc_offset_us) * 1000
 
 
