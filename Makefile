@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint clean
 
 demo: $(READY)
 	@$(BIN)/satama demo $(ARGS)
@@ -14,9 +14,6 @@ test: $(READY) lint
 
 lint: $(READY)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
-
-bench: $(READY)
-	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 $(READY): requirements/lock.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "satama needs Python 3.11 or later: set PYTHON=/path/to/python3"; exit 2; }

@@ -234,6 +234,35 @@ print("levels", free.value(), up.value(), driven.value())
     assert board.said("levels") == ["0 1 1", "0 1 0"]
 
 
+def test_interrupts_run_their_handler_during_waits(lab):
+    board = lab(
+        """
+from machine import Pin
+import asyncio, time
+seen = []
+pin = Pin(32, Pin.IN, Pin.PULL_UP)
+pin.irq(lambda p: seen.append((p is pin, time.ticks_us())), Pin.IRQ_FALLING)
+time.sleep(2)
+print("slept", time.ticks_ms())
+async def doze():
+    await asyncio.sleep(2)
+asyncio.run(doze())
+pin.irq(None)
+time.sleep(2)
+print("seen", [flag for flag, _ in seen], [us // 1000 for _, us in seen])
+try:
+    pin.irq(print, hard=True)
+except ValueError:
+    print("hard refused")
+"""
+    )
+    board.pulses(32, [START_US + 500_000, START_US + 1_500_000, START_US + 2_500_000, START_US + 4_500_000])
+    board.run(8)
+    assert int(board.said("slept")[0]) == pytest.approx(2000, abs=5)  # the interrupts did not cut the sleep short
+    assert board.said("seen") == ["[True, True, True] [500, 1500, 2500]"]
+    assert board.said("hard") == ["refused"]
+
+
 def test_interrupts_follow_the_edges_of_a_driven_pin(lab):
     board = lab(
         """
