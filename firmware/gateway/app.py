@@ -15,7 +15,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import SettingError
 from gateway.acquire.poller import Poller
 from gateway.journal.ledger import Ledger
-from gateway.journal.ring import Journal
+from gateway.journal.ring import MOST_SAMPLES, Journal
 from gateway.process.pipeline import Pipeline
 from gateway.service import health
 from gateway.service.console import Console
@@ -34,6 +34,8 @@ class Gateway:
         self.version = gateway.VERSION
         self.clock = Clock(time.ticks_ms, time.ticks_diff, site["built"] - _UNIX_2000)
         self._seq = 0
+        self._round_synced = False
+        self._round_ms = 0
         self._take_over_rtc()
         self.ledger = Ledger([stream[0] for stream in site["streams"]])
         self.journal = Journal(Partition.find(Partition.TYPE_DATA, label="journal")[0], self.ledger)
@@ -46,7 +48,7 @@ class Gateway:
             self.buses,
             inputs,
             self.clock,
-            self.pipeline.close_windows,
+            self._begin_round,
             self.pipeline.offer,
             self._finish_round,
         )
@@ -95,13 +97,19 @@ class Gateway:
             built.append(row)
         return built
 
+    def _begin_round(self, slot):
+        """The time of a round is that of its slot, by the clock as it was then: it may be set while the devices are read."""
+        self._round_synced = self.clock.synced
+        self._round_ms = self.clock.uptime_ms()
+        self.pipeline.close_windows(slot)
+
     def _finish_round(self, slot):
         """The readings of a slot are complete: into the journal with them, a record a class and period."""
-        clock = self.clock
-        uptime_ms = clock.uptime_ms()
         for cls, _, urgent, samples in self.pipeline.take():
-            self._seq += 1
-            self.journal.append(cls, self.epoch, self._seq, clock.synced, slot, uptime_ms, samples)
+            for at in range(0, len(samples), MOST_SAMPLES):
+                self._seq += 1
+                part = samples[at : at + MOST_SAMPLES]
+                self.journal.append(cls, self.epoch, self._seq, self._round_synced, slot, self._round_ms, part)
             if urgent:
                 self.sender.urgent = True
 

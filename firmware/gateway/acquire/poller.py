@@ -2,8 +2,14 @@
 
 import asyncio
 
+from micropython import const
+
 from gateway.acquire import modbus, registers
 from gateway.core.quality import BAD, pack
+
+
+_JUMP_S = const(3600)  # the clock cannot have gone so far within a round: it was set
+_LATE_MS = const(30000)  # nor so far within a wait of a second
 
 
 class _Read:
@@ -36,16 +42,11 @@ class Poller:
         done = clock.now_ms() // 1000
         await self._round(done, True)  # at once: nobody who has just closed the door wants to wait for a slot
         while True:
+            done = self._passed(done)
             slot = self._next_slot(done)
-            await self._wait_for(slot)
-            now = clock.now_ms() // 1000
-            if now < slot or now > slot + 3600:  # the clock was set meanwhile: no slot was missed
-                done = now
-                continue
-            if now > slot:
-                self.missed += 1
-            await self._round(slot, False)
-            done = max(slot, self._last_passed(clock.now_ms() // 1000, slot))
+            if await self._wait_for(slot):
+                await self._round(slot, False)
+                done = slot
 
     async def _round(self, slot, everything):
         self._begin(slot)
@@ -57,8 +58,11 @@ class Poller:
     def _next_slot(self, after):
         return min(after // poll[0] * poll[0] + poll[0] for poll in self._polls)
 
-    def _last_passed(self, now, slot):
-        """A round that took too long: the slots it ran over are counted, and not made up for."""
+    def _passed(self, slot):
+        """The last slot that is over. Those that a long round ran over are counted, and not made up for."""
+        now = self._clock.now_ms() // 1000
+        if not slot <= now <= slot + _JUMP_S:  # the clock was set: no slot was missed
+            return now
         upcoming = self._next_slot(slot)
         while upcoming < now:
             self.missed += 1
@@ -67,13 +71,17 @@ class Poller:
         return slot
 
     async def _wait_for(self, slot):
+        """True at the slot; False as soon as the clock was set and the slot is no longer the next one."""
+        before = self._clock.now_ms()
         while True:
-            left = slot * 1000 - self._clock.now_ms()
+            now = self._clock.now_ms()
+            left = slot * 1000 - now
+            if not -_LATE_MS < now - before < _LATE_MS:
+                return False
             if left <= 0:
-                return
+                return True
+            before = now
             await asyncio.sleep_ms(min(left, 1000))
-            if left > 2000 and self._clock.now_ms() > slot * 1000:
-                return  # the clock jumped over it
 
     async def _read_due(self, slot, everything):
         for period, reads, inputs in self._polls:

@@ -17,6 +17,7 @@ BLOCK = const(4096)
 _HEADER = const(16)
 _DONE = const(12)  # offset of the byte that says that nothing in the block waits any more
 _MAGIC = b"SATJ"
+MOST_SAMPLES = const(250)  # of the longest kind (16 bytes) they still fit a block
 _WINDOW = const(48)  # records kept in RAM, at the front of the queue
 _ERASE = const(6)  # ioctl
 
@@ -47,14 +48,16 @@ class Journal:
         self._reader = -1  # block and offset of the first queued record that is not in the window; -1: none
         self._reader_offset = _HEADER
         self.window = []
-        self.damaged = 0
+        self.damaged = 0  # records found unreadable at the start
+        self._free = BLOCK
+        self._torn = 0
         self.epoch_found = 0
         self._recover()
 
     # --- writing
 
     def append(self, cls, epoch, seq, synced, seconds, uptime_ms, samples):
-        """Write one round; when this returns it survives a power cut."""
+        """Write one round of at most MOST_SAMPLES; when this returns it survives a power cut."""
         data = record.encode(cls, epoch, seq, synced, seconds, uptime_ms, samples)
         if self._offset + len(data) > BLOCK:
             self._open_block()
@@ -141,27 +144,35 @@ class Journal:
         sequence, waiting = self._header(block)
         return sequence >= 0 and waiting
 
-    def _walk(self, block):
-        """Yield an Entry for every record of a block that is not acknowledged."""
+    def _scan(self, block):
+        """Yield (offset, content) of every intact record of a block.
+
+        Afterwards `_free` is where free flash begins: the block's end where a cut left something unfinished.
+        """
         buffer = self._buffer
         self._partition.readblocks(block, buffer)
+        self._free = BLOCK
+        self._torn = 0
         at = _HEADER
         while at + 2 < BLOCK:
             length = buffer[at] << 8 | buffer[at + 1]
             if length == 0xFFFF:
+                if not self._torn and buffer[at:] == b"\xff" * (BLOCK - at):
+                    self._free = at
                 return
             try:
-                content = record.decode(buffer, at, BLOCK)
+                yield at, record.decode(buffer, at, BLOCK)
             except FrameError:
-                if at + 2 < BLOCK and record.SHORTEST <= length <= BLOCK - at:
-                    self.damaged += 1
-                    at += length
-                    continue
-                self.damaged += 1
-                return
-            if buffer[at + record.ACK_OFFSET] == 0xFF:
-                yield Entry(block, at, content)
+                self._torn += 1
+                if not record.SHORTEST <= length <= BLOCK - at:
+                    return
             at += length
+
+    def _walk(self, block):
+        """Yield an Entry for every record of a block that is not acknowledged."""
+        for at, content in self._scan(block):
+            if self._buffer[at + record.ACK_OFFSET] == 0xFF:
+                yield Entry(block, at, content)
 
     # --- start
 
@@ -178,7 +189,9 @@ class Journal:
                 self._recover_block(block)
             self._sequence, self._head = sequence, block
         if self._head >= 0:
-            self._offset = self._end(self._head)
+            for _, content in self._scan(self._head):
+                self.epoch_found = max(self.epoch_found, content[2])
+            self._offset = self._free
 
     def _recover_block(self, block):
         for entry in self._walk(block):
@@ -187,20 +200,4 @@ class Journal:
             for sample in entry.content[7]:
                 self._ledger.recovered(sample[0])
             self.epoch_found = max(self.epoch_found, entry.content[2])
-
-    def _end(self, block):
-        """Where free flash begins in a block; its end when the last record is damaged (a cut while writing)."""
-        buffer = self._buffer
-        self._partition.readblocks(block, buffer)
-        at = _HEADER
-        while at + 2 < BLOCK:
-            length = buffer[at] << 8 | buffer[at + 1]
-            if length == 0xFFFF:
-                return at if buffer[at:] == b"\xff" * (BLOCK - at) else BLOCK
-            try:
-                content = record.decode(buffer, at, BLOCK)
-            except FrameError:
-                return BLOCK
-            self.epoch_found = max(self.epoch_found, content[2])
-            at += length
-        return BLOCK
+        self.damaged += self._torn

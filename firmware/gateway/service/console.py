@@ -13,6 +13,7 @@ from micropython import const
 from gateway.service import requests
 
 _LONGEST = const(256)
+_PIECE = const(64)  # 5 ms at 115200 baud
 _RECORD_SEPARATOR = const(0x1E)
 _LF = const(0x0A)
 _CR = const(0x0D)
@@ -76,7 +77,10 @@ class Console:
         else:
             answer["ok"] = True
         answer["id"] = number
-        sys.stdout.write("\x1e" + json.dumps(answer) + "\n")
+        text = "\x1e" + json.dumps(answer) + "\n"
+        for at in range(0, len(text), _PIECE):
+            sys.stdout.write(text[at : at + _PIECE])
+            await asyncio.sleep_ms(0)  # a slow line must not hold up the buses
 
     async def _answer_person(self, line):
         try:

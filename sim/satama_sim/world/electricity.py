@@ -95,7 +95,7 @@ class ElectricityMeter(Model):
         return source(self.scene.seed, self.id, counter).randrange(low * 3600, high * 3600 + 1) * 1000 * MICRO
 
     def _plan(self, minute: int) -> list[tuple[int, int, int]]:
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} gives no _plan")
 
     def _begin_minute(self, minute: int) -> None:
         self._minute = minute

@@ -47,7 +47,7 @@ class PulseModel(Model):
 
     def segments(self, to_step: int) -> list[Segment]:
         """All flow from second 0 to `to_step` at least, in order of time, not overlapping."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} gives no segments")
 
     def ratio(self, name: str) -> tuple[int, int] | None:
         if name == self.pulse_point and name not in self.pins:
