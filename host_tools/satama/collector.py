@@ -67,7 +67,9 @@ class Collector:
             self.errors += 1
             self.last_error = f"{topic}: {error}"
 
-    def _describe(self, tail: list[str], content: dict[str, Any]) -> None:
+    def _describe(self, tail: list[str], content: Any) -> None:
+        if not isinstance(content, dict):
+            raise ValueError("the payload is no JSON object")
         if tail[0] == "state":
             self.state = content
         elif tail[0] == "diag":
@@ -76,6 +78,8 @@ class Collector:
             self.events.append(content)
         elif tail[0] == "birth" and len(tail) > 1:
             for row in content["streams"]:
+                if not all(type(row[key]) is int for key in ("id", "exponent", "period_s")):
+                    raise ValueError("a stream's id, exponent and period are integers")
                 view = self._view(row["id"])
                 view.name, view.unit, view.exponent = row["name"], row["unit"], row["exponent"]
                 view.kind, view.period_s = row["kind"], row["period_s"]

@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ _HEAD = struct.Struct("<HHIQI")
 _ANSWER = struct.Struct("<QiIHHI")
 _MAX_QUIET_US = 0xFFFFFFFF
 _POSTED = 0x8000
+_TALK_BYTES = 32 << 20  # so much on the console between two calls, and the firmware hangs in a loop of prints
 
 
 class Call(NamedTuple):
@@ -43,13 +45,14 @@ class VmProcess:
     def __init__(self, command: list[str], heap_bytes: int, silence_s: float = 20.0):
         answers_r, answers_w = os.pipe()
         calls_r, calls_w = os.pipe()
-        self.console, self.console_end = (
-            socket.socketpair()
-        )  # ours, and the VM's (kept open: how much of it is unread?)
+        self.console, self.console_end = socket.socketpair()  # ours; the VM's, kept open to see how much is unread
         self.console.setblocking(False)
         self._silence_s = silence_s
         self._poll = select.poll()
         self._poll.register(calls_r, select.POLLIN)
+        self._console_fd = self.console.fileno()
+        self._poll.register(self._console_fd, select.POLLIN)
+        self._heard = bytearray()
         self._buffer = b""
         self._calls = calls_r
         self._answers = answers_w
@@ -87,12 +90,21 @@ class VmProcess:
             buffer = buffer + part if buffer else part
 
     def _read(self) -> bytes:
-        if not self._poll.poll(int(self._silence_s * 1000)):
-            raise VmSilent(f"no call from the VM for {self._silence_s:g} s of real time")
-        part = os.read(self._calls, 65536)
-        if not part:
-            raise VmEnded(f"the MicroPython process ended (status {self._process.wait()})")
-        return part
+        """Bytes of the next call. What is printed meanwhile is taken in, or a firmware that prints much and the host would wait for each other."""
+        deadline = time.monotonic() + self._silence_s
+        while True:
+            ready = [fd for fd, _ in self._poll.poll(max(0, int((deadline - time.monotonic()) * 1000)))]
+            if self._console_fd in ready:
+                self._heard += self._hear()
+                if len(self._heard) > _TALK_BYTES:
+                    raise VmSilent(f"no call from the VM, only {_TALK_BYTES >> 20} MiB of console text")
+            if self._calls in ready:
+                part = os.read(self._calls, 65536)
+                if not part:
+                    raise VmEnded(f"the MicroPython process ended (status {self._process.wait()})")
+                return part
+            if time.monotonic() >= deadline:
+                raise VmSilent(f"no call from the VM for {self._silence_s:g} s of real time")
 
     def answer(self, now_us: int, result: int = 0, data: bytes = b"", quiet_us: int = 0, interrupts: int = 0) -> None:
         """Answer the last call. `quiet_us`: for how long nothing can come in from outside."""
@@ -104,6 +116,11 @@ class VmProcess:
 
     def printed(self) -> bytes:
         """What the VM wrote on its console since last asked."""
+        printed = bytes(self._heard) + self._hear()
+        self._heard.clear()
+        return printed
+
+    def _hear(self) -> bytes:
         parts = []
         while True:
             try:

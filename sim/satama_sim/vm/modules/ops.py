@@ -53,3 +53,5 @@ DNS = 66  # data: name; -> 4 bytes
 
 FOREVER = 0xFFFFFFFF
 POSTED = 0x8000  # this call wants no answer
+
+POWER_ON, HARD, WATCHDOG, DEEP_SLEEP, SOFT = 1, 2, 3, 4, 5  # causes of a reset, as machine.reset_cause() says them
