@@ -19,9 +19,11 @@ from typing import Any, NamedTuple
 from . import RELEASED, __version__
 from .board import Board
 from .bus_load import BusLoad, bus_load
+from .compile_inputs import compile_input
+from .compile_reads import compile_reads
 from .ids import assign_ids, ids_path, load_ids, save_ids
 from .problems import Problem, Problems
-from .profile import BIT_FUNCTIONS, Profile
+from .profile import Profile
 from .resolve import LARGEST, Channel, Resolved, resolve_site
 from .site import Bus, Site
 
@@ -180,80 +182,13 @@ def _polls(resolved: Resolved) -> list[list]:
         reads, inputs = [], []
         for device in resolved.site.device:
             mine = [(at, channel) for at, channel in members if channel.device is device]
-            if resolved.profiles[device.id].interface == "modbus-rtu":
+            if resolved.profiles[device.id].interface == "modbus":
                 for function in (1, 2, 3, 4):
-                    reads += _reads(resolved, [(at, c) for at, c in mine if c.point.function == function])
+                    reads += compile_reads(resolved, [(at, c) for at, c in mine if c.point.function == function])
             else:
-                inputs += [_input(resolved, at, channel) for at, channel in mine]
+                inputs += [compile_input(resolved, at, channel) for at, channel in mine]
         polls.append([period_s, reads, inputs])
     return polls
-
-
-def _reads(resolved: Resolved, members: list[tuple[int, Channel]]) -> list[list]:
-    """Requests for points of one device, function and period: neighbours share one, up to the device's limit."""
-    reads: list[list] = []
-    start = end = 0
-    for at, channel in sorted(members, key=lambda member: (member[1].point.address, member[0])):
-        device, point, limits = channel.device, channel.point, channel.profile.limits
-        most = (
-            limits.max_bits
-            if point.function in BIT_FUNCTIONS
-            else min(limits.max_registers, device.max_registers or 125)
-        )
-        last = point.address + point.registers
-        if not reads or point.address > end or max(last, end) - start > most:
-            bus = [bus.id for bus in resolved.site.bus].index(device.bus)
-            gap_ms = limits.gap_ms if device.gap_ms is None else device.gap_ms
-            start = end = point.address
-            reads.append(
-                [
-                    bus,
-                    device.unit,
-                    point.function,
-                    start,
-                    0,
-                    limits.turnaround_ms,
-                    device.timeout_ms or limits.timeout_ms,
-                    gap_ms,
-                    [],
-                ]
-            )
-        end = max(end, last)
-        m, shift = _scale(point.scale, point.exponent)
-        invalid = [pattern for pattern in point.invalid if pattern != "NaN"]
-        reads[-1][4] = end - start
-        reads[-1][8].append([at, point.address - start, point.type, point.word_order, m, shift, invalid])
-    return reads
-
-
-def _scale(scale: Decimal, exponent: int) -> tuple[int, int]:
-    """(m, shift) with mantissa = raw * m * 10**shift."""
-    sign, digits, power = scale.normalize().as_tuple()
-    m = int("".join(map(str, digits)))
-    return -m if sign else m, power - exponent
-
-
-def pulse_scale(per_pulse: Fraction, exponent: int) -> tuple[int, int, int]:
-    """(m, shift, denominator) with mantissa = pulses * m * 10**shift / denominator, rounded half-even once."""
-    denominator, power = per_pulse.denominator, 0
-    m = per_pulse.numerator
-    while denominator % 10 == 0 or denominator % 2 == 0 or denominator % 5 == 0:
-        factor = next(f for f in (10, 2, 5) if denominator % f == 0)
-        denominator //= factor
-        m *= 10 // factor
-        power -= 1
-    while m % 10 == 0:
-        m //= 10
-        power += 1
-    return m, power - exponent, denominator
-
-
-def _input(resolved: Resolved, at: int, channel: Channel) -> list:
-    gpio, profile, exponent = resolved.gpios[channel.device.id], channel.profile, channel.point.exponent
-    if profile.interface == "analog":
-        line = [number for uv, value in channel.calibration for number in (uv, int(value.scaleb(-exponent)))]
-        return ["adc", gpio, profile.analog.attenuation_db, profile.analog.samples, at, *line]
-    return ["pulse", gpio, profile.pulse.edge, profile.pulse.debounce_ms, at, *pulse_scale(channel.per_pulse, exponent)]
 
 
 def _bus_problems(resolved: Resolved, loads: list[BusLoad], polls: list[list]) -> Iterator[Problem]:

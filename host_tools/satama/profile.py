@@ -15,7 +15,7 @@ REGISTERS = {"bool": 1, "u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64":
 BIT_FUNCTIONS, WORD_FUNCTIONS = (1, 2), (3, 4)  # Modbus: read coils, discrete inputs; holding, input registers
 
 DataType = Literal["bool", "u16", "s16", "u32", "s32", "f32", "u64", "s64", "f64"]
-Interface = Literal["modbus-rtu", "analog", "pulse"]
+Interface = Literal["modbus", "analog", "pulse"]
 BAUD_RATES = (1200, 2400, 4800, 9600, 14400, 19200, 38400, 57600, 115200)
 
 
@@ -135,7 +135,7 @@ class Profile(Strict):
     vendor: str = Field(description="who makes it")
     model: str = Field(description="what it says on the device")
     kind: str = Field(description="what the device is, e.g. electricity_meter")
-    interface: Interface = Field(description="modbus-rtu, analog or pulse")
+    interface: Interface = Field(description="modbus, analog or pulse")
     sources: list[str] = Field(description="where the facts come from", min_length=1)
     serial: Serial | None = Field(None, description="[serial] baud, parity, stop_bits, unit: factory defaults")
     limits: Limits | None = Field(None, description="[limits] max_registers, gap_ms, turnaround_ms, timeout_ms")
@@ -175,8 +175,8 @@ def load_profile(name_or_path: str | Path, base: Path | None = None) -> Profile:
     return profile
 
 
-_SECTIONS = {"modbus-rtu": ("serial", "limits"), "analog": ("analog",), "pulse": ("pulse",)}
-_POINT_KEYS = {"modbus-rtu": ("function", "address", "type"), "analog": ("calibration",), "pulse": ("per_pulse",)}
+_SECTIONS = {"modbus": ("serial", "limits"), "analog": ("analog",), "pulse": ("pulse",)}
+_POINT_KEYS = {"modbus": ("function", "address", "type"), "analog": ("calibration",), "pulse": ("per_pulse",)}
 _MODBUS_ONLY = ("word_order", "scale", "invalid")
 
 
@@ -193,7 +193,7 @@ def _check(profile: Profile, source: Source) -> Iterator[Problem]:
             if (getattr(profile, section) is None) == (interface == profile.interface):
                 verb = "needs" if interface == profile.interface else "must not have"
                 yield source.problem((section,), f'a profile with interface = "{profile.interface}" {verb} [{section}]')
-    if profile.interface != "modbus-rtu" and len(profile.points) != 1:
+    if profile.interface != "modbus" and len(profile.points) != 1:
         yield source.problem(("point", 1), f"one pin gives one value, but there are {len(profile.points)} points")
     seen: set[str] = set()
     for index, point in enumerate(profile.points):
@@ -215,9 +215,9 @@ def _check_point(profile: Profile, point: Point) -> Iterator[tuple[str, str, str
                 verb = "needs" if interface == profile.interface else "must not have"
                 yield key, f"a point of a profile with interface = \"{profile.interface}\" {verb} '{key}'", ""
     for key in _MODBUS_ONLY:
-        if profile.interface != "modbus-rtu" and key in point.model_fields_set:
+        if profile.interface != "modbus" and key in point.model_fields_set:
             yield key, f"'{key}' belongs to Modbus, not to interface = \"{profile.interface}\"", f"remove {key}"
-    if profile.interface == "modbus-rtu" and point.type and point.function:
+    if profile.interface == "modbus" and point.type and point.function:
         yield from _check_registers(profile, point)
     for _, value in point.calibration or ():
         if value != round(value, -point.exponent):

@@ -150,7 +150,7 @@ def _devices(resolved: Resolved) -> Iterator[Problem]:
                 broken.add(path)
             continue
         resolved.profiles[device.id] = profile
-        if profile.interface == "modbus-rtu":
+        if profile.interface == "modbus":
             yield from _on_bus(resolved, index, device, profile)
             if device.bus is not None and device.unit is not None:
                 first = units.setdefault((device.bus, device.unit), index)
@@ -274,7 +274,7 @@ def _inputs(resolved: Resolved) -> Iterator[Problem]:
         taken |= dict.fromkeys(board.lan.pins, "the network")
     for index, device in enumerate(resolved.site.device):
         profile = resolved.profiles.get(device.id)
-        if profile is None or profile.interface == "modbus-rtu":
+        if profile is None or profile.interface == "modbus":
             continue
         key: Key = ("device", index, "pin")
         try:

@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from satama import RELEASED, __version__
-from satama.compiler import _mantissas, _scale, compile_site, pack, pulse_scale
+from satama.compile_inputs import pulse_scale
+from satama.compile_reads import exact_scale
+from satama.compiler import _mantissas, compile_site, pack
 from satama.ids import assign_ids, ids_path, load_ids, save_ids
 from satama.problems import Problems
 from satama.profile import load_profile
@@ -65,7 +67,7 @@ name = "counter"
 vendor = "nobody"
 model = "C1"
 kind = "electricity_meter"
-interface = "modbus-rtu"
+interface = "modbus"
 sources = ["invented for a test"]
 [serial]
 baud = 19200
@@ -294,7 +296,7 @@ EXPONENTS = st.integers(-9, 9)
 
 @given(scale=DECIMALS.filter(bool), exponent=EXPONENTS, raw=st.integers(-(2**64), 2**64))
 def test_scales_are_exact(scale, exponent, raw):
-    m, shift = _scale(_number(scale), exponent)
+    m, shift = exact_scale(_number(scale), exponent)
     assert raw * m * Fraction(10) ** shift == raw * Fraction(scale) / Fraction(10) ** exponent
 
 

@@ -13,7 +13,7 @@ name = "thermometer"
 vendor = "nobody"
 model = "T1"
 kind = "env_sensor"
-interface = "modbus-rtu"
+interface = "modbus"
 sources = ["invented for a test"]
 
 [serial]

@@ -160,7 +160,7 @@ class ModbusUnits:
         self._decoded: dict[bytes, ModbusPDU] = {}
         for device in compiled.site.devices:
             profile = compiled.profiles[device.id]
-            if device.bus != bus_id or profile.interface != "modbus-rtu":
+            if device.bus != bus_id or profile.interface != "modbus":
                 continue
             if device.unit in self._units:
                 other = self._units[device.unit].device_id
