@@ -8,14 +8,15 @@ from pydantic import Field
 
 from . import places
 from .problems import Problem, Problems, Source, Strict, Wrong, closest
-from .profile import Name
+from .profile_values import Name
 
 FLASH_BLOCK = 4096
 
 
 class Port(Strict):
-    """A serial port: number of the UART and its GPIOs. `de` drives the direction of an RS-485 transceiver."""
+    """A serial port: its GPIOs and number of the UART. An RS-485 transceiver's direction is driven by `de`."""
 
+    kind: Literal["rs485", "ttl"] = Field("rs485", description="rs485: behind a transceiver; ttl: the bare pins")
     uart: int = Field(ge=0, le=2)
     tx: int = Field(ge=0, le=48)
     rx: int = Field(ge=0, le=48)
@@ -96,21 +97,24 @@ class Board(Strict):
     partitions: dict[str, Partition]
     costs: Costs
 
-    def find_input(self, interface: str, pin: str | int | None) -> int:
-        """The GPIO of an input named or numbered `pin` for an "analog" or "pulse" profile. Raises Wrong."""
+    def find_input(self, interface: str, pin: str | int | None, key: str = "pin") -> int:
+        """The GPIO of an input named or numbered `pin` for an "analog" or "pulse" profile; `key` is what the site file
+        calls it. Raises Wrong."""
         kinds = {"analog": ("ADC", self.adc, self.gpio.adc1), "pulse": ("pulse", self.pulse, self.gpio.digital)}
         kind, named, usable = kinds.pop(interface)
         [(other_kind, other, _)] = kinds.values()
         names = f"{kind} inputs of {self.name}"
         if pin is None:
             raise Wrong(
-                f"'pin' is missing: the device needs one of the board's {kind} inputs", closest("", named, names)
+                f"'{key}' is missing: the device needs one of the board's {kind} inputs", closest("", named, names)
             )
         if isinstance(pin, str):
             if pin in named:
                 return named[pin]
             if pin in other:
-                what = f'pin = "{pin}" is one of the {other_kind} inputs, but the device needs one of the {kind} inputs'
+                what = (
+                    f'{key} = "{pin}" is one of the {other_kind} inputs, but the device needs one of the {kind} inputs'
+                )
                 raise Wrong(what, closest("", named, names))
             raise Wrong(f'the board {self.name} has no {kind} input "{pin}"', closest(pin, named, names))
         if pin in usable:

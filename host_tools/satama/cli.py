@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from . import __version__, commands_site
+from . import __version__, commands_plan, commands_profiles, commands_site
 
 app = typer.Typer(
     name="satama",
@@ -32,6 +32,8 @@ def _options(
 
 
 commands_site.register(app)
+commands_plan.register(app)
+commands_profiles.register(app)
 try:
     from satama_sim import commands as _simulation
 except ModuleNotFoundError as _error:  # installed without the extra

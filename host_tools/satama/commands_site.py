@@ -38,7 +38,7 @@ def build(
     try:
         write_whole(out, compiled.data)
     except Problems as error:
-        _fail(error, as_json, code=1)
+        fail(error, as_json, code=1)
     _report(compiled, as_json, {"out": str(out), "bytes": len(compiled.data), "ids": str(ids_path(site))})
 
 
@@ -46,10 +46,11 @@ def _compile(site: Path, as_json: bool, write_ids: bool) -> Compiled:
     try:
         return compile_site(site, write_ids)
     except Problems as error:
-        _fail(error, as_json, code=WRONG_USE)
+        fail(error, as_json, code=WRONG_USE)
 
 
-def _fail(error: Problems, as_json: bool, code: int) -> NoReturn:
+def fail(error: Problems, as_json: bool, code: int) -> NoReturn:
+    """Tell what is wrong and end with this exit code."""
     if as_json:
         typer.echo(json.dumps({"ok": False, "problems": [problem.as_dict() for problem in error.problems]}))
     else:
@@ -80,12 +81,12 @@ def summary(compiled: Compiled) -> dict:
         ],
         "buses": [
             {
-                "id": load.id,
-                "requests_per_minute": round(float(load.requests_per_minute), 1),
-                "load_percent": round(float(load.busy * 100), 1),
-                "longest_slot_ms": round(load.longest_slot_ms),
+                "id": plan.name,
+                "requests_per_minute": round(float(plan.requests_per_minute), 1),
+                "load_percent": round(float(plan.load * 100), 1),
+                "longest_slot_ms": round(plan.all_due_us / 1000),
             }
-            for load in compiled.loads
+            for plan in compiled.plans
         ],
         "warnings": [warning.as_dict() for warning in compiled.warnings],
     }

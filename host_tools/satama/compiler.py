@@ -9,7 +9,6 @@ import hashlib
 import json
 import math
 from binascii import crc32
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -18,17 +17,19 @@ from typing import Any, NamedTuple
 
 from . import RELEASED, __version__
 from .board import Board
-from .bus_load import BusLoad, bus_load
+from .compile_buses import compile_buses, compile_heard
 from .compile_inputs import compile_input
-from .compile_reads import compile_reads
+from .compile_reads import compile_reads, compile_texts, compile_units, modbus_devices, too_long
 from .ids import assign_ids, ids_path, load_ids, save_ids
+from .plan import BusPlan, judge, plan_buses
 from .problems import Problem, Problems
 from .profile import Profile
-from .resolve import LARGEST, Channel, Resolved, resolve_site
-from .site import Bus, Site
+from .resolve import resolve_site
+from .resolved import LARGEST, Channel, Resolved
+from .site import Site
+from .timing import timing
 
 FORMAT = 1
-FULL, HEAVY = Fraction(1), Fraction(8, 10)  # bus load
 
 
 class Stream(NamedTuple):
@@ -45,12 +46,14 @@ class Stream(NamedTuple):
 
 @dataclass
 class Compiled:
-    """`data` for the device, `body` as a dict; `profiles`: device id -> Profile; `warnings` are no mistakes."""
+    """`data` for the device, `body` as a dict; `profiles`: device id -> Profile; `plans`: what its Modbus buses have to do;
+    `refused`: buses that cannot do it; `warnings` are no mistakes."""
 
     data: bytes
     body: dict[str, Any]
     streams: list[Stream]
-    loads: list[BusLoad]
+    plans: list[BusPlan]
+    refused: list[Problem]
     warnings: list[Problem]
     board: Board
     site: Site
@@ -58,9 +61,32 @@ class Compiled:
 
 
 def compile_site(path: Path | str, write_ids: bool = True) -> Compiled:
-    """Check and compile a site file; new stream ids are kept beside it unless write_ids is false. Raises Problems."""
-    path = Path(path)
+    """Check and compile a site file; new stream ids are kept beside it unless write_ids is false.
+
+    Raises Problems: mistakes, or requests that cannot be made in time.
+    """
+    compiled, ids = _compile(Path(path))
+    if compiled.refused:
+        raise Problems(compiled.refused)
+    if write_ids:
+        save_ids(ids_path(Path(path)), ids)
+    return compiled
+
+
+def plan_site(path: Path | str) -> Compiled:
+    """As compile_site, but a site that asks too much is let through, with the reasons in `refused`. Writes nothing."""
+    return _compile(Path(path))[0]
+
+
+def _compile(path: Path) -> tuple[Compiled, dict[str, int]]:
     resolved = resolve_site(path)
+    mistakes = [
+        resolved.source.problem(channel.key, what, "the device's own map or max_registers must be wrong")
+        for channel in resolved.channels
+        if (what := too_long(channel))
+    ]
+    if mistakes:
+        raise Problems(mistakes)
     known = load_ids(ids_path(path))
     ids = assign_ids(known, [channel.stream(output)[0] for channel in resolved.channels for output in channel.outputs])
     streams = sorted(
@@ -68,17 +94,19 @@ def compile_site(path: Path | str, write_ids: bool = True) -> Compiled:
         for channel in resolved.channels
         for name, kind, klass, period_s in map(channel.stream, channel.outputs)
     )
-    polls = _polls(resolved)
-    loads = [bus_load(bus, index, polls) for index, bus in enumerate(resolved.site.bus)]
-    problems = list(_bus_problems(resolved, loads, polls))
-    if problems:
-        raise Problems(problems)
-    body = _body(resolved, streams, polls)
-    if write_ids:
-        save_ids(ids_path(path), ids)
-    return Compiled(
-        pack(body), body, streams, loads, resolved.warnings, resolved.board, resolved.site, resolved.profiles
+    units = compile_units(resolved)
+    polls = _polls(resolved, units)
+    plans = plan_buses(resolved.site.bus, resolved.board, units, polls)
+    refused, tight = [], []
+    for verdict in judge(plans, [period_s for period_s, _, _ in polls]):
+        problem = resolved.source.problem(("bus", verdict.index), verdict.what, verdict.hint)
+        (refused if verdict.refused else tight).append(problem)
+    body = _body(resolved, streams, units, polls)
+    warnings = [*resolved.warnings, *tight]
+    compiled = Compiled(
+        pack(body), body, streams, plans, refused, warnings, resolved.board, resolved.site, resolved.profiles
     )
+    return compiled, ids
 
 
 def pack(body: dict[str, Any]) -> bytes:
@@ -91,7 +119,7 @@ def _compact(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
 
 
-def _body(resolved: Resolved, streams: list[Stream], polls: list[list]) -> dict[str, Any]:
+def _body(resolved: Resolved, streams: list[Stream], units: list[list], polls: list[list]) -> dict[str, Any]:
     site, head = resolved.site, resolved.site.site
     body = {
         "site": head.name,
@@ -112,11 +140,13 @@ def _body(resolved: Resolved, streams: list[Stream], polls: list[list]) -> dict[
             "batch_age_s": site.mqtt.batch_age_s,
             "batch_bytes": site.mqtt.batch_bytes,
         },
-        "buses": [_bus(bus, resolved.board) for bus in site.bus],
+        "buses": compile_buses(resolved),
+        "units": units,
         "devices": [[device.id, resolved.profiles[device.id].name] for device in site.device],
         "streams": [list(stream) for stream in streams],
         "points": [_point(channel, streams) for channel in resolved.channels],
         "polls": polls,
+        "texts": compile_texts(resolved),
     }
     body["config"] = _config(body)
     return body
@@ -139,21 +169,6 @@ def _network(resolved: Resolved) -> dict[str, Any]:
     return {"kind": network.kind, **how, "ntp": network.ntp}
 
 
-def _bus(bus: Bus, board: Board) -> dict[str, Any]:
-    port = board.ports[bus.port]
-    return {
-        "id": bus.id,
-        "kind": bus.kind,
-        "uart": port.uart,
-        "tx": port.tx,
-        "rx": port.rx,
-        "de": -1 if port.de is None else port.de,
-        "baud": bus.baud,
-        "parity": bus.parity,
-        "stop_bits": bus.stop_bits,
-    }
-
-
 def _point(channel: Channel, streams: list[Stream]) -> list:
     index = {stream.name: at for at, stream in enumerate(streams)}
     exponent, filters = channel.point.exponent, []
@@ -174,36 +189,23 @@ def _mantissas(low: Decimal, high: Decimal, exponent: int) -> tuple[int, int]:
     return max(math.ceil(Fraction(low) / unit), -LARGEST), min(math.floor(Fraction(high) / unit), LARGEST)
 
 
-def _polls(resolved: Resolved) -> list[list]:
+def _polls(resolved: Resolved, units: list[list]) -> list[list]:
     """[[period_s, [read, ...], [input, ...]], ...] by period; reads in the order of the devices, then by address."""
+    site, costs = resolved.site, resolved.board.costs
+    rows = {device.id: row for row, device in enumerate(modbus_devices(resolved))}
+    buses = {bus.id: bus for bus in site.bus}
     polls = []
     for period_s in sorted({channel.period_s for channel in resolved.channels}):
         members = [(at, c) for at, c in enumerate(resolved.channels) if c.period_s == period_s]
         reads, inputs = [], []
-        for device in resolved.site.device:
+        for device in site.device:
             mine = [(at, channel) for at, channel in members if channel.device is device]
-            if resolved.profiles[device.id].interface == "modbus":
-                for function in (1, 2, 3, 4):
-                    reads += compile_reads(resolved, [(at, c) for at, c in mine if c.point.function == function])
+            if device.id in rows:
+                row = rows[device.id]
+                reads += compile_reads(row, units[row], timing(buses[device.bus], costs), mine)
+            elif device.bus is not None:
+                inputs += [compile_heard(resolved, at, channel) for at, channel in mine]
             else:
                 inputs += [compile_input(resolved, at, channel) for at, channel in mine]
         polls.append([period_s, reads, inputs])
     return polls
-
-
-def _bus_problems(resolved: Resolved, loads: list[BusLoad], polls: list[list]) -> Iterator[Problem]:
-    """Buses that cannot do what is asked of them are refused; those that hardly can are warned of."""
-    hint = "longer periods, a higher baud rate, fewer points, or a second bus"
-    for index, load in enumerate(loads):
-        key = ("bus", index)
-        what = f"the requests take {round(load.busy * 100)} % of the time, even if every device answers at once"
-        if load.busy >= FULL:
-            yield resolved.source.problem(key, what, hint)
-            continue
-        if load.busy >= HEAVY:
-            resolved.warnings.append(resolved.source.problem(key, what, hint))
-        periods = [period_s for period_s, reads, _ in polls if any(read[0] == index for read in reads)]
-        if periods and load.longest_slot_ms > 1000 * min(periods):
-            what = f"when all points are due at once, the requests take {round(load.longest_slot_ms)} ms"
-            why = f"{what}, longer than the shortest period of {min(periods)} s"
-            resolved.warnings.append(resolved.source.problem(key, why, hint))

@@ -273,3 +273,10 @@ def _plain(kind: Any) -> Any:
         if len(members) == 1:
             return _plain(members[0])
     return kind
+
+
+def again(source: Source, block: str, name: str, index: int, first: int, value: str) -> Problem:
+    where = source.line((block, first, name))
+    return source.problem(
+        (block, index, name), f"the {name} '{value}' is already taken (line {where})", "names must be unique"
+    )

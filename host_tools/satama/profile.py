@@ -2,64 +2,67 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from . import places
-from .problems import Problem, Problems, Source, Strict, Wrong, closest
+from .problems import Strict, Wrong
+from .profile_values import (
+    CLASSES,
+    CODES_FORM,
+    REGISTERS,
+    Address,
+    Baud,
+    Bits,
+    DataType,
+    Interface,
+    Marker,
+    Name,
+    Obis,
+    Parity,
+    QuantityName,
+    States,
+    StopBits,
+    Text,
+)
 from .quantities import QUANTITIES, Calibration, Kind, Number, Ratio, Span
-
-REGISTERS = {"bool": 1, "u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64": 4, "s64": 4, "f64": 4}
-BIT_FUNCTIONS, WORD_FUNCTIONS = (1, 2), (3, 4)  # Modbus: read coils, discrete inputs; holding, input registers
-
-DataType = Literal["bool", "u16", "s16", "u32", "s32", "f32", "u64", "s64", "f64"]
-Interface = Literal["modbus", "analog", "pulse"]
-BAUD_RATES = (1200, 2400, 4800, 9600, 14400, 19200, 38400, 57600, 115200)
-
-
-def _name(value: Any) -> str:
-    allowed = "A-Z a-z 0-9 - : . _ , at most 32, the first a letter or digit (RFC 8428 section 4.5.1)"
-    if not isinstance(value, str):
-        raise Wrong("must be text in quotes", allowed)
-    plain = value.isascii() and all(c.isalnum() or c in "-:._" for c in value)
-    if not plain or not value[:1].isalnum() or len(value) > 32:
-        raise Wrong("is not a valid name", allowed)
-    return value
-
-
-def _baud(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Wrong("must be a whole number", f"one of {', '.join(map(str, BAUD_RATES))}")
-    if value not in BAUD_RATES:
-        nearest = min(BAUD_RATES, key=lambda rate: abs(rate - value))
-        raise Wrong("is not a usual baud rate", f"nearest is {nearest}; one of {', '.join(map(str, BAUD_RATES))}")
-    return value
-
-
-Name = Annotated[str, BeforeValidator(_name)]
-Baud = Annotated[int, BeforeValidator(_baud)]
-Parity = Literal["N", "E", "O"]
-StopBits = Literal[1, 2]
-
-
-def _quantity(value: Any) -> str:
-    if not isinstance(value, str) or value not in QUANTITIES:
-        raise Wrong("is not a known quantity", closest(value, QUANTITIES))
-    return value
-
-
-QuantityName = Annotated[str, BeforeValidator(_quantity)]
 
 
 class Serial(Strict):
     """Serial settings as the device leaves its factory."""
 
-    baud: Baud = Field(description="bits per second")
-    parity: Parity = Field(description="N, E or O")
+    baud: Baud = Field(description="bits per second, e.g. 9600")
+    parity: Parity = Field(description='"N", "E" or "O"')
     stop_bits: StopBits = Field(description="1 or 2")
-    unit: int | None = Field(None, ge=1, le=247, description="Modbus unit id; left out where the factory sets none")
+    unit: int | None = Field(
+        None,
+        ge=1,
+        le=255,
+        description="Modbus unit id, 1..247, a few devices up to 255; none where the factory sets none",
+    )
+    doubt: Text | None = Field(None, description="what of this is not sure, as one sentence")
+
+
+class Tcp(Strict):
+    """How the device is reached by Modbus TCP as it leaves its factory."""
+
+    port: int = Field(502, ge=1, le=65535, description="TCP port, usually 502")
+    unit: int | None = Field(None, ge=1, le=255, description="Modbus unit id, 1..255, e.g. 1")
+    doubt: Text | None = Field(None, description="what of this is not sure, as one sentence")
+
+
+class Forbidden(Strict):
+    """Addresses that are never to be touched."""
+
+    function: Literal[1, 2, 3, 4] = Field(description="Modbus read function: 1, 2, 3 or 4")
+    first: Address = Field(description="first address of the range, 0..65535")
+    last: Address = Field(description="last address of the range, 0..65535")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Forbidden":
+        if self.first > self.last:
+            raise Wrong(f"first = {self.first} is behind last = {self.last}", "{ function = 3, first = 90, last = 99 }")
+        return self
 
 
 class Limits(Strict):
@@ -74,6 +77,20 @@ class Limits(Strict):
     timeout_ms: int = Field(
         description="longest time from end of request to start of answer, 10..10000", ge=10, le=10000
     )
+    holes: Literal["readable", "illegal"] = Field(
+        "readable",
+        description="readable: a read may cross places that no point names; illegal: the device refuses that",
+    )
+    forbidden: list[Forbidden] = Field(
+        [], max_length=16, description="never to be touched, e.g. [{ function = 3, first = 90, last = 99 }]"
+    )
+
+    @model_validator(mode="after")
+    def _answers_in_time(self) -> "Limits":
+        if self.turnaround_ms > self.timeout_ms:
+            what = f"turnaround_ms = {self.turnaround_ms} is longer than timeout_ms = {self.timeout_ms}"
+            raise Wrong(what, "e.g. turnaround_ms = 20 and timeout_ms = 500")
+        return self
 
 
 class Analog(Strict):
@@ -81,6 +98,12 @@ class Analog(Strict):
 
     attenuation_db: Literal[0, 6, 11] = Field(11, description="input attenuation: 0, 6 or 11 dB")
     samples: int = Field(16, ge=1, le=64, description="readings averaged for one value, 1..64")
+    loop_ohm: Number | None = Field(
+        None, gt=0, le=1000, description="the shunt that a 4-20 mA loop flows through, in ohm, e.g. 100"
+    )
+    ratiometric: bool = Field(
+        False, description="true where the output is a share of the supply: x of the calibration is then in millionths"
+    )
 
 
 class Pulse(Strict):
@@ -91,164 +114,195 @@ class Pulse(Strict):
     max_hz: int = Field(ge=1, le=10000, description="highest pulse rate, 1..10000")
 
 
+class Telegram(Strict):
+    """How often the H1 port talks."""
+
+    interval_s: int = Field(ge=1, le=3600, description="seconds between telegrams, e.g. 10")
+
+
+class Stream(Strict):
+    """The frames of a sensor that talks by itself: all of one length, each begins with `header`."""
+
+    header: list[Annotated[int, Field(ge=0, le=255)]] = Field(
+        min_length=1, max_length=8, description="the bytes every frame begins with, e.g. [0xFF]"
+    )
+    length: int = Field(ge=2, le=64, description="bytes of a frame, header and checksum among them, 2..64")
+    checksum: Literal["sum8"] = Field(description="sum8: the last byte is the low byte of the sum of all before it")
+    interval_s: Number = Field(gt=0, le=3600, description="seconds between frames, e.g. 0.3")
+
+
+class Identity(Strict):
+    """How to see that it is this device that answers. One of three: a register, device identification, server id."""
+
+    function: Literal[3, 4] | None = Field(None, description="Modbus read function: 3 or 4")
+    address: Address | None = Field(None, description="0-based PDU address, 0..65535")
+    type: Literal["u16", "u32", "u64", "string"] | None = Field(None, description="u16, u32, u64 or string")
+    value: int | list[int] | None = Field(None, description="the number, or the list of numbers, that must stand there")
+    text: Text | None = Field(None, description="how the text begins that must stand there")
+    object: int | None = Field(None, ge=0, le=255, description="object id of function 43/14, 0 is the vendor's name")
+    contains: Text | None = Field(None, description="what that object's text contains")
+    server_id: Text | None = Field(None, description="what the answer to function 17 contains")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "Identity":
+        given = self.model_fields_set
+        probe = {"function", "address", "type"}
+        number = self.type in ("u16", "u32", "u64")
+        if given not in (probe | {"value"}, probe | {"text"}, {"object", "contains"}, {"server_id"}):
+            what = f"{', '.join(sorted(given)) or 'nothing'} is no probe"
+        elif given > probe and number != ("value" in given):
+            what = f"type {self.type} goes with {'value' if number else 'text'}"
+        else:
+            return self
+        raise Wrong(
+            what,
+            'function, address, type = "u16" and value; or function, address, type = "string" and text; '
+            'or object = 0, contains = "ABB"; or server_id = "EM24"',
+        )
+
+
+class SunSpec(Strict):
+    """The device is found by walking its SunSpec models; addresses of points count from the model's id register."""
+
+    model: int = Field(ge=1, le=65534, description="number of the model, e.g. 103")
+    bases: list[Address] = Field([40000, 0, 50000], min_length=1, max_length=8, description="where to look for SunS")
+
+
+class Write(Strict):
+    """What may be written: what lies in `range`, and each of `values`; both in the point's unit."""
+
+    function: Literal[5, 6, 15, 16] = Field(description="Modbus function: 5, 15 for coils, 6, 16 for registers")
+    range: Span | None = Field(None, description="[lowest, highest] that may be written, e.g. [6, 32]")
+    values: list[Number] = Field([], max_length=64, description="single values that may be written, e.g. [0, 1]")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "Write":
+        if self.range is None and not self.values:
+            raise Wrong(
+                "says nothing about what may be written", "{ function = 6, range = [0, 100] } or values = [0, 1]"
+            )
+        return self
+
+
 class Point(Strict):
     """One value of a device. `range` and `calibration` are in the unit; `invalid` are raw bit patterns, unsigned."""
 
-    name: Name = Field(description="short name, unique in the profile")
-    quantity: QuantityName = Field(description="what is measured, from satama.quantities")
-    unit: str = Field(description="SenML unit that fits the quantity")
-    kind: Kind = Field("gauge", description="gauge, counter or state; the quantity's own if left out")
+    name: Name = Field(description='short name, unique in the profile, e.g. "voltage_l1"')
+    quantity: QuantityName = Field(description='what is measured, from satama.quantities, e.g. "voltage"')
+    unit: str = Field(description='SenML unit that fits the quantity, e.g. "V"; "" where there is none')
+    kind: Kind = Field("gauge", description="gauge, counter, state or text; the quantity's own if left out")
     exponent: int = Field(0, ge=-9, le=9, description="published decimal exponent; the quantity's own if left out")
-    range: Span | None = Field(None, description="[lowest, highest] physically possible, in the unit")
+    delivery: Literal["alarm", "counter", "telemetry"] | None = Field(
+        None, alias="class", description="alarm, counter or telemetry; the quantity's own if left out"
+    )
+    range: Span | None = Field(None, description="[lowest, highest] physically possible, in the unit, e.g. [0, 300]")
+    max_rate: Number | None = Field(None, gt=0, description="in the unit per second; faster is not possible, e.g. 0.5")
+    rollover: Number | None = Field(
+        None, gt=0, description="in the unit: where the counter begins again at 0, e.g. 1e6"
+    )
+    states: States = Field({}, description=CODES_FORM)
+    doubt: Text | None = Field(None, description="what a technician has to check on the device, as one sentence")
+    source: str = Field(description='who says so: keys of the profile\'s sources, e.g. "manual"')
+    # Modbus; streams use address, type, order, scale and invalid too
     function: Literal[1, 2, 3, 4] | None = Field(None, description="Modbus read function: 1, 2 for bool, else 3, 4")
-    address: int | None = Field(None, ge=0, le=65535, description="0-based PDU address, 0..65535")
-    type: DataType | None = Field(None, description=f"one of {', '.join(REGISTERS)}")
+    address: Address | None = Field(
+        None, description="0-based PDU address (stream: byte offset in the frame), 0..65535, e.g. 72"
+    )
+    type: DataType | None = Field(None, description=f"one of {', '.join(REGISTERS)}, string")
+    length: int | None = Field(None, ge=1, le=125, description="registers that a string takes, 1..125, e.g. 8")
     word_order: Literal["big", "little"] = Field("big", description="big: most significant word first; or little")
-    scale: Number = Field(Decimal(1), description="exact factor from raw number to unit")
-    invalid: list[int | Literal["NaN"]] = Field([], description="raw patterns that mean no value; NaN always does")
-    calibration: Calibration | None = Field(None, description="[[microvolts, value], [microvolts, value]]")
+    byte_order: Literal["big", "little"] = Field(
+        "big", description="big: most significant byte of a word first; or little"
+    )
+    bits: Bits | None = Field(None, description="[first bit, how many]: the value is only these bits, e.g. [8, 7]")
+    scale: Number = Field(Decimal(1), description="exact factor from raw number to unit, e.g. 0.1")
+    scale_register: Address | None = Field(
+        None, description="address of the register that holds a power of ten to multiply by (SunSpec), e.g. 6"
+    )
+    invalid: list[Marker] = Field(
+        [], max_length=16, description="raw patterns that mean no value, e.g. [0x7FFF]; NaN of a float always does"
+    )
+    write: Write | None = Field(None, description="what may be written, e.g. { function = 6, range = [0, 100] }")
+    turnaround_ms: int | None = Field(None, ge=0, le=5000, description="this point's own, instead of that of [limits]")
+    timeout_ms: int | None = Field(None, ge=10, le=10000, description="this point's own, instead of that of [limits]")
+    # inputs of the board
+    calibration: Calibration | None = Field(None, description="2 to 16 points [[microvolts, value], ..]")
     per_pulse: Ratio | None = Field(None, description='units per pulse: a number, or a ratio like "1/450"')
-    source: str = Field(description="who says so: keys of the profile's sources")
+    # telegrams of the H1 port
+    obis: Obis | None = Field(None, description='OBIS code as in the telegram, e.g. "1-0:1.8.0"')
+    telegram_unit: Text | None = Field(None, description='the unit as the telegram writes it, e.g. "kWh"')
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, data: Any) -> Any:
-        """What a point leaves out, its quantity knows."""
+        """What a point leaves out, its quantity knows; a text without codes can only be shown."""
         usual = QUANTITIES.get(data.get("quantity")) if isinstance(data, dict) else None
-        return {"kind": usual.kind, "exponent": usual.exponent, **data} if usual else data
+        if not usual:
+            return data
+        kind = "text" if data.get("type") == "string" and not data.get("states") else usual.kind
+        return {"kind": kind, "exponent": usual.exponent, **data}
 
     @property
     def registers(self) -> int:
-        """Number of 16-bit registers (of bits, for bool) that the value takes; 0 if it is not read over Modbus."""
-        return REGISTERS[self.type] if self.type else 0
+        """Number of 16-bit registers (of bits, for bool) that the value takes; 0 if it is not read from any."""
+        return (self.length or 0) if self.type == "string" else REGISTERS.get(self.type or "", 0)
+
+    @property
+    def order(self) -> str:
+        """Order of the value's bytes as they come, A the most significant: ABCD, CDAB, BADC or DCBA."""
+        words_swapped = self.word_order == "little" and self.registers > 1
+        if self.byte_order == "little":
+            return "DCBA" if words_swapped else "BADC"
+        return "CDAB" if words_swapped else "ABCD"
+
+    @property
+    def readable(self) -> bool:
+        """False for what can only be written."""
+        return self.write is None or self.function is not None
 
     @property
     def klass(self) -> int:
         """Delivery class: 0 alarm, 1 counter, 2 telemetry."""
-        return QUANTITIES[self.quantity].klass
+        return CLASSES[self.delivery] if self.delivery else QUANTITIES[self.quantity].klass
+
+    @property
+    def names(self) -> dict[int, str]:
+        """What each code means."""
+        return {(b if isinstance(b, int) else a): (a if isinstance(a, str) else b) for a, b in self.states.items()}
 
 
 class Profile(Strict):
-    """A device type. Which of serial, limits, analog and pulse it has follows from its interface."""
+    """A device type. Which of its tables it has follows from its interface."""
 
     name: Name = Field(description="equals the file's name without .toml")
-    vendor: str = Field(description="who makes it")
-    model: str = Field(description="what it says on the device")
-    kind: str = Field(description="what the device is, e.g. electricity_meter")
-    interface: Interface = Field(description="modbus, analog or pulse")
-    sources: list[str] = Field(description="where the facts come from", min_length=1)
+    vendor: str = Field(description='who makes it, e.g. "Eastron"')
+    model: str = Field(description='what it says on the device, e.g. "SDM630-Modbus v2"')
+    kind: str = Field(description='what the device is, e.g. "electricity_meter"')
+    interface: Interface = Field(description="modbus, analog, pulse, h1 or stream")
+    sources: list[str] = Field(
+        description='where the facts come from, e.g. ["manual: vendor\'s manual of 2021"]', min_length=1
+    )
+    doubt: Text | None = Field(None, description="why the whole profile has to be checked on the device")
+    quirks: list[Text] = Field([], description='sentences for the technician, e.g. ["A and B are swapped."]')
     serial: Serial | None = Field(None, description="[serial] baud, parity, stop_bits, unit: factory defaults")
+    tcp: Tcp | None = Field(None, description="[tcp] port, unit: factory defaults")
     limits: Limits | None = Field(None, description="[limits] max_registers, gap_ms, turnaround_ms, timeout_ms")
+    identity: Identity | None = Field(None, description="[identity] how to see that it is this device")
+    sunspec: SunSpec | None = Field(None, description="[sunspec] model = 103: addresses count from that model's id")
     analog: Analog | None = Field(None, description="[analog] attenuation_db, samples")
     pulse: Pulse | None = Field(None, description="[pulse] edge, debounce_ms, max_hz")
+    telegram: Telegram | None = Field(None, description="[telegram] interval_s")
+    stream: Stream | None = Field(None, description="[stream] header, length, checksum, interval_s")
     points: list[Point] = Field(alias="point", min_length=1, description="[[point]] blocks")
 
     def point(self, name: str) -> Point | None:
         """The point of that name, or None."""
         return next((p for p in self.points if p.name == name), None)
 
-
-def list_profiles() -> list[str]:
-    """Names of the device types that come with Satama, sorted."""
-    return sorted(path.stem for path in places.PROFILES.glob("*.toml"))
-
-
-def profile_path(name_or_path: str | Path, base: Path | None = None) -> Path:
-    """Where a profile lies: a plain name is one of ours; with a slash or .toml it is a path, relative to `base`."""
-    text = str(name_or_path)
-    if "/" in text or text.endswith(".toml"):
-        return (base or Path()) / text
-    return places.PROFILES / f"{text}.toml"
-
-
-def load_profile(name_or_path: str | Path, base: Path | None = None) -> Profile:
-    """A profile by name or path (see profile_path). Raises Problems: missing, or with mistakes."""
-    path = profile_path(name_or_path, base)
-    if path.parent == places.PROFILES and not path.exists():
-        what = f"there is no profile named '{name_or_path}'"
-        raise Problems([Problem(path, None, "", what, closest(name_or_path, list_profiles(), "profiles"))])
-    source = Source.read(path, "profile")
-    profile = source.parse(Profile)
-    problems = list(_check(profile, source))
-    if problems:
-        raise Problems(problems)
-    return profile
-
-
-_SECTIONS = {"modbus": ("serial", "limits"), "analog": ("analog",), "pulse": ("pulse",)}
-_POINT_KEYS = {"modbus": ("function", "address", "type"), "analog": ("calibration",), "pulse": ("per_pulse",)}
-_MODBUS_ONLY = ("word_order", "scale", "invalid")
-
-
-def _check(profile: Profile, source: Source) -> Iterator[Problem]:
-    """What no single field can tell."""
-    if profile.name != source.path.stem:
-        yield source.problem(
-            ("name",),
-            f'name = "{profile.name}", but the file is {source.path.name}',
-            f'name = "{source.path.stem}", or rename the file',
-        )
-    for interface, sections in _SECTIONS.items():
-        for section in sections:
-            if (getattr(profile, section) is None) == (interface == profile.interface):
-                verb = "needs" if interface == profile.interface else "must not have"
-                yield source.problem((section,), f'a profile with interface = "{profile.interface}" {verb} [{section}]')
-    if profile.interface != "modbus" and len(profile.points) != 1:
-        yield source.problem(("point", 1), f"one pin gives one value, but there are {len(profile.points)} points")
-    seen: set[str] = set()
-    for index, point in enumerate(profile.points):
-        if point.name in seen:
-            yield source.problem(("point", index, "name"), "another point has this name", "names must be unique")
-        seen.add(point.name)
-        for key, what, hint in _check_point(profile, point):
-            yield source.problem(("point", index, key), what, hint)
-
-
-def _check_point(profile: Profile, point: Point) -> Iterator[tuple[str, str, str]]:
-    quantity = QUANTITIES[point.quantity]
-    if point.unit not in quantity.units:
-        units = ", ".join(f'"{unit}"' for unit in quantity.units)
-        yield "unit", f'unit = "{point.unit}" does not fit the quantity {point.quantity}', f"one of {units}"
-    for interface, keys in _POINT_KEYS.items():
-        for key in keys:
-            if (getattr(point, key) is None) == (interface == profile.interface):
-                verb = "needs" if interface == profile.interface else "must not have"
-                yield key, f"a point of a profile with interface = \"{profile.interface}\" {verb} '{key}'", ""
-    for key in _MODBUS_ONLY:
-        if profile.interface != "modbus" and key in point.model_fields_set:
-            yield key, f"'{key}' belongs to Modbus, not to interface = \"{profile.interface}\"", f"remove {key}"
-    if profile.interface == "modbus" and point.type and point.function:
-        yield from _check_registers(profile, point)
-    for _, value in point.calibration or ():
-        if value != round(value, -point.exponent):
-            yield "calibration", f"{value} has more digits than exponent = {point.exponent} publishes", "round it"
-
-
-def _check_registers(profile: Profile, point: Point) -> Iterator[tuple[str, str, str]]:
-    functions = BIT_FUNCTIONS if point.type == "bool" else WORD_FUNCTIONS
-    if point.function not in functions:
-        yield (
-            "function",
-            f"function = {point.function} cannot read type {point.type}",
-            f"{functions[0]} or {functions[1]}",
-        )
-    if point.address is not None and point.address + point.registers > 65536:
-        yield "address", f"{point.registers} registers from {point.address} end beyond 65535", "check the address"
-    if profile.limits and point.type != "bool" and point.registers > profile.limits.max_registers:
-        yield "type", f"type {point.type} takes more registers than max_registers = {profile.limits.max_registers}", ""
-    if point.scale == 0 or (point.type == "bool" and point.scale != 1):
-        yield (
-            "scale",
-            f"scale = {point.scale} makes no sense for type {point.type}",
-            "an exact factor, not 0; 1 for bool",
-        )
-    bits = 1 if point.type == "bool" else 16 * point.registers
-    for pattern in point.invalid:
-        if pattern == "NaN" and point.type not in ("f32", "f64"):
-            yield "invalid", f"type {point.type} has no NaN", "give the raw pattern as a number, e.g. 0x7FFF"
-        if isinstance(pattern, int) and not 0 <= pattern < 1 << bits:
-            yield (
-                "invalid",
-                f"{pattern} is not a raw pattern of type {point.type}",
-                f"0 to {hex((1 << bits) - 1)}, unsigned",
-            )
+    def doubts(self) -> Iterator[tuple[str, str]]:
+        """(what it is about, sentence) of all that has to be checked on the device."""
+        about = [("the whole map", self.doubt), ("serial settings", self.serial and self.serial.doubt)]
+        about += [("network settings", self.tcp and self.tcp.doubt)]
+        for name, doubt in about + [(point.name, point.doubt) for point in self.points]:
+            if doubt:
+                yield name, doubt

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 
 from .problems import Source, Strict, Wrong
-from .profile import Baud, Name, Parity, StopBits
-from .quantities import Calibration, Number, Ratio
+from .profile_values import Baud, Name, Parity, StopBits
+from .quantities import Calibration, Number, Ratio, Span
 
 DAY_S = 86400
 Output = Literal["mean", "min", "max", "last", "delta"]
@@ -101,13 +101,38 @@ class Mqtt(Strict):
     batch_bytes: int = Field(1000, ge=100, le=8000, description="a pack is sent at the latest at this size, 100..8000")
 
 
-class Bus(Strict):
+class _ModbusBus(Strict):
     id: Name = Field(description="name of the bus")
-    kind: Literal["modbus-rtu"] = Field(description="modbus-rtu")
+    dead_share_percent: int = Field(
+        5, ge=1, le=50, description="most of the bus time that silent devices may cost together, 1..50 percent"
+    )
+
+
+class RtuBus(_ModbusBus):
+    kind: Literal["modbus-rtu"] = Field(description="Modbus RTU on an RS-485 port")
     port: str = Field(description="a port of the board file")
     baud: Baud = Field(description="bits per second; all devices of the bus must be set to it")
     parity: Parity = Field("N", description="N, E or O")
     stop_bits: StopBits = Field(1, description="1 or 2")
+    echo: bool = Field(False, description="true where the transceiver hears its own frames")
+
+
+class TcpBus(_ModbusBus):
+    kind: Literal["modbus-tcp"] = Field(
+        description="Modbus TCP: a device with a network socket, or a gateway to others"
+    )
+    host: Host = Field(description="host name or address; an address needs no name server")
+    tcp_port: int = Field(502, ge=1, le=65535, description="TCP port, 1..65535")
+
+
+class ListeningBus(Strict):
+    id: Name = Field(description="name of the bus")
+    kind: Literal["h1", "stream"] = Field(description="h1 (customer port of a meter), stream (a sensor that talks)")
+    port: str = Field(description="a port of the board file")
+
+
+Bus = Annotated[RtuBus | TcpBus | ListeningBus, Field(discriminator="kind")]
+MODBUS_BUSES = ("modbus-rtu", "modbus-tcp")
 
 
 class RangeFilter(Strict):
@@ -134,6 +159,7 @@ class PointOptions(Strict):
     filters: list[Filter] = Field([], max_length=4, description="range and median filters, in order")
     window: Window | None = Field(None, description="{ period_s = .., outputs = [..] }")
     calibration: Calibration | None = Field(None, description="[[microvolts, value], [microvolts, value]]")
+    span: Span | None = Field(None, description="[value at 4 mA, value at 20 mA] of an instrument on a current loop")
     per_pulse: Ratio | None = Field(None, description='units per pulse: a number, or a ratio like "1/450"')
 
 
@@ -141,8 +167,12 @@ class Device(Strict):
     id: Name = Field(description="name of the device, unique in the site")
     profile: str = Field(description="a profile's name, or the path of a profile relative to this file")
     bus: str | None = Field(None, description="id of the [[bus]] the device is on")
-    unit: int | None = Field(None, ge=1, le=247, description="Modbus unit id, 1..247")
+    unit: int | None = Field(None, ge=1, le=255, description="Modbus unit id, 1..255 (247 by the book)")
     pin: Pin | None = Field(None, description='an input named in the board file, e.g. "A1", or a GPIO number')
+    reference_pin: Pin | None = Field(None, description="the ADC input that measures a ratiometric sensor's supply")
+    persist_s: int = Field(
+        0, ge=0, le=DAY_S, description="seconds between flash writes of a pulse total; 0: with every reading"
+    )
     period_s: Period = Field(10, description="seconds between readings")
     points: list[PointName] | None = Field(None, description="names of points; all of the profile if left out")
     point: dict[str, PointOptions] = Field({}, description="[device.point.NAME] options of one point")

@@ -33,13 +33,13 @@ from .board.board import SimBoard, SimError, Traits
 from .board.flash import NorFlash
 from .board.radio import Radio
 from .broker.core import Broker, Message
-from .bus.devices import ModbusUnits
 from .bus.rs485 import Rs485Bus
 from .far_end import FrozenRelay, LiveRelay, SimulatedBroker, require_reachable
 from .net import Network, TimeServer
-from .ports import PtyPort, SerialBus
+from .ports import PtyPort
 from .timeline import RealClock, Timeline, VirtualClock
 from .vm_path import VmMissing, find_vm
+from .wiring import Wiring
 from .world import build_world
 
 SECOND = 1_000_000
@@ -128,7 +128,8 @@ class Cabinet:
         vm            a MicroPython executable; default: the pip package's
         clock         "virtual" (as fast as it goes) or "real"
         broker        host:port of a real broker; default: the simulated one
-        serial_buses  bus id -> serial port of a real bus to poll instead of the simulated one (real clock only)
+        serial_buses  bus id -> serial port (or, of a modbus-tcp bus, host:port) of a real bus to poll instead of the
+                      simulated one (real clock only)
         start_unix_s  what time it is in the world at the start (under the real clock: now, unless given)
         overrides     options of the world's models by device id, such as {"heat": {"initial": {"energy": 5_000_000_000}}}
         keep          remember every sample that arrives (False: only counts and the last ones)
@@ -179,13 +180,10 @@ class Cabinet:
         self.board.age_us = microseconds(age)
         self.board.on_print.append(self.console_output.extend)
         self.ptys: dict[str, PtyPort] = {}
-        self.buses = [self._wire_bus(spec, (serial_buses or {}).get(spec["id"])) for spec in body["buses"]]
-        unknown = sorted(set(serial_buses or {}) - {bus.name for bus in self.buses})
-        if unknown:
-            raise ValueError(
-                f"the site has no bus {unknown[0]!r} -> its buses: {', '.join(bus.name for bus in self.buses) or 'none'}"
-            )
-        self._wire_inputs()
+        self.wiring = Wiring(
+            self.compiled, self.world, self.board, self.network, self.timeline, self.clock, serial_buses or {}
+        )
+        self.buses = self.wiring.buses
         self._real_s = 0.0
         self._started_us = 0
         self.clock.start(self.timeline)
@@ -210,43 +208,6 @@ class Cabinet:
 
     def _arrived(self, message: Message) -> None:
         self.broker.feed(message.topic, message.payload)
-
-    def _wire_bus(self, spec: dict[str, Any], serial_port: str | None) -> Rs485Bus | SerialBus:
-        if serial_port:
-            if not isinstance(self.clock, RealClock):
-                raise ValueError("a real bus needs the real clock -> clock='real'")
-            dongle = SerialBus(spec["id"], serial_port, spec, self.timeline, self.clock)
-            self.board.uarts[spec["uart"]].wire = dongle
-            return dongle
-        units = ModbusUnits(self.compiled, self.world, spec["id"])
-        de = spec["de"] if spec["de"] >= 0 else None
-        index = self.compiled.body["buses"].index(spec)
-        gaps = {
-            read[1]: read[7] * 1000 for _, reads, _ in self.compiled.body["polls"] for read in reads if read[0] == index
-        }
-        bus = Rs485Bus(spec["id"], self.timeline, self.board.pins, de, units, gaps)
-        self.board.uarts[spec["uart"]].wire = bus
-        return bus
-
-    def _wire_inputs(self) -> None:
-        self.board.pins.adc_holds_us = lambda now_us: SECOND - now_us % SECOND  # the world moves on full seconds
-        body = self.compiled.body
-        for _, _, inputs in body["polls"]:
-            for entry in inputs:
-                point = entry[4] if entry[0] == "adc" or entry[0] == "pulse" else None
-                device = body["points"][point][0].split("/")[0]
-                model = self.world.device(device)
-                if entry[0] == "adc":
-                    self.board.pins.adc[entry[1]] = self._probe(model)
-                else:
-                    self.board.pins.pulses[entry[1]] = _Pulses(self, model)
-
-    def _probe(self, model: Any) -> Any:
-        def microvolts() -> int:
-            self.world.advance(self.timeline.now_us)
-            return model.microvolts()
-
-        return microvolts
 
     def offer_ptys(self) -> dict[str, str]:
         """Open pseudo terminals for the console and the simulated buses: other programs can join. Name -> path."""
@@ -333,12 +294,12 @@ class Cabinet:
 
     # --- asking the gateway
 
-    def request(self, name: str) -> dict[str, Any]:
-        """Ask over the serial console, as a tool does. Raises SimError when no answer comes within 10 simulated seconds."""
+    def request(self, name: str, **about: str) -> dict[str, Any]:
+        """Ask over the serial console, as a tool does; `about`: what the request is about (of="main-meter"). Raises SimError when no answer comes within 10 simulated seconds."""
         self._requests += 1
         number = self._requests
         start = len(self.console_output)
-        question = json.dumps({"id": number, "op": name}).encode()
+        question = json.dumps({"id": number, "op": name, **about}).encode()
         self.board.send_console(b"\x1e" + question + b"\n")
         deadline = self.timeline.now_us + _CONSOLE_PATIENCE_US
         while self.timeline.now_us < deadline:
@@ -412,26 +373,13 @@ class Cabinet:
         for port in self.ptys.values():
             port.close()
         self.ptys.clear()
-        for bus in self.buses:
-            if isinstance(bus, SerialBus):
-                bus.close()
+        self.wiring.close()
 
     def __enter__(self) -> Cabinet:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class _Pulses:
-    """A meter's pulse output, with the world brought up to the moment that is asked about."""
-
-    def __init__(self, cabinet: Cabinet, model: Any):
-        self._cabinet, self._model = cabinet, model
-
-    def pulse_times(self, from_us: int, to_us: int) -> list[int]:
-        self._cabinet.world.advance(self._cabinet.timeline.now_us)
-        return self._model.pulse_times(from_us, to_us)
 
 
 def _traits(board: Any, compiled: Compiled, journal_bytes: int | None) -> Traits:

@@ -1,4 +1,4 @@
-"""What stands at the far end of the network: the simulated broker, or a real one in two manners."""
+"""What stands at the far end of the network: the simulated broker, or a real server in two manners."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def _count(buffer: bytearray, wanted: Callable[[int], bool]) -> int:
 
 
 class LiveRelay:
-    """A real broker under the real clock: bytes go both ways as they come."""
+    """A real TCP server (a broker, a Modbus device) under the real clock: bytes go both ways as they come."""
 
     def __init__(self, clock: RealClock, host: str, port: int):
         self.clock, self.host, self.port = clock, host, port
@@ -202,14 +202,15 @@ class _LiveSession:
             self._sock.close()
 
 
-def require_reachable(address: str) -> tuple[str, int]:
-    """(host, port) of a broker that accepts connections. Raises ValueError (no address), FarEndError (nobody there)."""
+def require_reachable(address: str, what: str = "broker") -> tuple[str, int]:
+    """(host, port) of a server that accepts connections. Raises ValueError (no address), FarEndError (nobody there)."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{address!r} is no broker address -> host:port, such as localhost:1883")
+        example = "localhost:1883" if what == "broker" else "192.168.1.20:502"
+        raise ValueError(f"{address!r} is no {what} address -> host:port, such as {example}")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise FarEndError(f"no broker answers at {address} ({reason}) -> start it, or check host and port") from None
+        raise FarEndError(f"no {what} answers at {address} ({reason}) -> start it, or check host and port") from None
     return host, int(port)

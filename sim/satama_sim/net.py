@@ -1,4 +1,4 @@
-"""The network between the cabinet and the district: names, latency, outages, and the services at the far end."""
+"""The network around the cabinet: names, latency, outages, and the services at its far ends."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Protocol
 from .timeline import Timeline
 
 NTP_UNIX = 2_208_988_800  # seconds from 1900 to 1970
+LAN_LATENCY_US = 1_000  # to hosts on the cabinet's own network
 _SYN_US = 19_000_000  # then lwIP gives up a connection that nobody answers (micropython issue 4801)
 _RETRY_US = 500_000  # a sender tries again that often while the way is cut
 
@@ -32,28 +33,60 @@ class Session(Protocol):
     def closed(self, clean: bool) -> None: ...
 
 
-class TcpPeer:
-    """One TCP connection. Segments keep their order; while the way is cut they wait, as retransmission would have it."""
+class Way:
+    """The path to one host. Segments keep their order; while it is cut they wait, as retransmission would have it."""
 
-    def __init__(self, network: Network, socket: SocketEnd):
-        self.network = network
+    def __init__(self, timeline: Timeline, up: Callable[[], bool], latency_us: int):
+        self.timeline, self.up, self.latency_us = timeline, up, latency_us
+        self._retrying = False
+        self._held: list[tuple[TcpPeer, Callable[[], object]]] = []  # until the way comes back
+
+    def carry(self, action: Callable[[], object], peer: TcpPeer) -> None:
+        """Carry a segment of a connection, either way; while the way is cut it is kept and tried again."""
+        if not self.up() or self._held:
+            if not self._retrying:
+                self._retrying = True
+                self.timeline.after(_RETRY_US, self._retry)
+            self._held.append((peer, action))
+        else:
+            self.timeline.after(self.latency_us, action)
+
+    def forget(self, gone: TcpPeer) -> None:
+        self._held = [(peer, action) for peer, action in self._held if peer is not gone]
+
+    def _retry(self) -> None:
+        if self._held and not self.up():
+            self.timeline.after(_RETRY_US, self._retry)
+            return
+        self._retrying = False
+        held, self._held = self._held, []
+        for _, action in held:
+            self.timeline.after(self.latency_us, action)
+
+
+class TcpPeer:
+    """One TCP connection."""
+
+    def __init__(self, network: Network, way: Way, socket: SocketEnd):
+        self.network, self.way = network, way
         self._socket: SocketEnd | None = socket
         self.session: Session | None = None
 
     # from the board
 
     def send(self, data: bytes) -> None:
-        for observer in self.network.on_sent:
-            observer(data)
+        if self.way is self.network.uplink_way:
+            for observer in self.network.on_sent:
+                observer(data)
 
         def arrive() -> None:
             if self.session:
                 self.session.received(data)
-                self.network.to_board(lambda: self._socket and self._socket.on_taken(len(data)))
+                self._to_board(lambda: self._socket and self._socket.on_taken(len(data)))
             else:
                 self.hang_up(errno.ECONNRESET)
 
-        self.network.to_far_end(arrive, self)
+        self.way.carry(arrive, self)
 
     def close(self) -> None:
         self._socket = None
@@ -63,22 +96,28 @@ class TcpPeer:
             if session:
                 session.closed(True)
 
-        self.network.to_far_end(arrive, self)
+        self.way.carry(arrive, self)
 
     def vanish(self) -> None:
         """The board is gone without a word: the far end hears nothing, and what was held for retransmission is lost."""
         self._socket = None
-        self.network.forget(self)
+        self.way.forget(self)
 
     # from the far end
 
     def reply(self, data: bytes) -> None:
-        self.network.to_board(lambda: self._socket and self._socket.on_data(data))
+        self._to_board(lambda: self._socket and self._socket.on_data(data))
 
     def hang_up(self, error: int = 0) -> None:
         """The far end closes (error 0) or resets the connection."""
         self.session = None
-        self.network.to_board(lambda: self._socket and self._socket.on_close(error))
+        self._to_board(lambda: self._socket and self._socket.on_close(error))
+
+    def opened(self) -> None:
+        self._to_board(lambda: self._socket and self._socket.on_open())
+
+    def _to_board(self, action: Callable[[], object]) -> None:
+        self.way.carry(action, self)
 
 
 Accept = Callable[[TcpPeer], "Session | None"]
@@ -86,21 +125,19 @@ Datagram = Callable[[bytes], "bytes | None"]
 
 
 class Network:
-    """Names and services. `up` says whether the board's interface and the uplink carry packets."""
+    """Names and services. `uplink`: the way out to the district; `reachable`: the board's own interface."""
 
     def __init__(self, timeline: Timeline, latency_us: int = 10_000):
         self.timeline = timeline
         self.latency_us = latency_us
         self.reachable: Callable[[], bool] = lambda: True
-        self._retrying = False
         self.uplink = True
-        self.on_sent: list[Callable[[bytes], None]] = []  # observers of every byte that the board sends over TCP
+        self.on_sent: list[Callable[[bytes], None]] = []  # observers of every byte that the board sends up over TCP
         self.names: dict[str, bytes] = {}
         self.tcp: dict[tuple[bytes, int], Accept] = {}
         self.udp: dict[tuple[bytes, int], Datagram] = {}
-        self._held: list[
-            tuple[TcpPeer | None, Callable[[], object]]
-        ] = []  # segments that wait for the way to come back
+        self.uplink_way = Way(timeline, self.up, latency_us)
+        self._local_ways: dict[tuple[bytes, int], Way] = {}  # to servers on the cabinet's own network
 
     def up(self) -> bool:
         return self.uplink and self.reachable()
@@ -115,34 +152,19 @@ class Network:
         return self.names[name]
 
     def resolve(self, name: str) -> bytes | None:
-        return self.names.get(name) if self.up() else None
+        address = self.names.get(name)
+        local = any(address == host for host, _ in self._local_ways)
+        return address if self.up() or (local and self.reachable()) else None
 
-    def to_far_end(self, action: Callable[[], object], sender: TcpPeer | None = None) -> None:
-        """Carry a segment; while the way is cut, `sender` keeps it and tries again."""
-        if not self.up() or self._held:
-            if not self._retrying:
-                self._retrying = True
-                self.timeline.after(_RETRY_US, self._retry)
-            self._held.append((sender, action))
-        else:
-            self.timeline.after(self.latency_us, action)
-
-    to_board = to_far_end
-
-    def forget(self, sender: TcpPeer) -> None:
-        self._held = [(peer, action) for peer, action in self._held if peer is not sender]
-
-    def _retry(self) -> None:
-        if self._held and not self.up():
-            self.timeline.after(_RETRY_US, self._retry)
-            return
-        self._retrying = False
-        held, self._held = self._held, []
-        for _, action in held:
-            self.timeline.after(self.latency_us, action)
+    def serve_locally(self, name: str, port: int, accept: Accept, connected: Callable[[], bool]) -> None:
+        """A TCP server on the cabinet's own network, there whatever becomes of the uplink. `connected`: its plug is in."""
+        place = (self.address(name), port)
+        self.tcp[place] = accept
+        self._local_ways[place] = Way(self.timeline, lambda: self.reachable() and connected(), LAN_LATENCY_US)
 
     def connect(self, socket: SocketEnd, address: bytes, port: int) -> TcpPeer:
-        peer = TcpPeer(self, socket)
+        way = self._local_ways.get((address, port), self.uplink_way)
+        peer = TcpPeer(self, way, socket)
 
         answered = False
 
@@ -157,14 +179,14 @@ class Network:
                 peer.hang_up(errno.ECONNRESET)  # what lwIP makes of a refusal (micropython pull request 5788)
             else:
                 peer.session = session
-                self.to_board(lambda: peer._socket and peer._socket.on_open())
+                peer.opened()
 
         def give_up() -> None:
             if not answered and peer._socket:
                 peer._socket.on_close(errno.ECONNABORTED)
 
-        if self.up():  # a SYN into a dead link is lost
-            self.to_far_end(arrive, peer)
+        if way.up():  # a SYN into a dead link is lost
+            way.carry(arrive, peer)
         self.timeline.after(_SYN_US, give_up)
         return peer
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import select
+import threading
 import tty
 from collections.abc import Callable
 
@@ -42,6 +44,34 @@ class PtyPort:
         self._clock.unwatch(self._ours)
         os.close(self._ours)
         os.close(self._theirs)
+
+
+class JoinedPtys:
+    """Two serial ports with a wire between them, for programs that both open a port: `paths`. Needs no clock."""
+
+    def __init__(self) -> None:
+        self._pairs = [pty.openpty() for _ in range(2)]
+        for _, theirs in self._pairs:
+            tty.setraw(theirs)
+        self.paths = [os.ttyname(theirs) for _, theirs in self._pairs]
+        self._ended, self._end = os.pipe()
+        self._carrier = threading.Thread(target=self._carry, daemon=True)
+        self._carrier.start()
+
+    def _carry(self) -> None:
+        (a, _), (b, _) = self._pairs
+        while True:
+            ready, _, _ = select.select([a, b, self._ended], [], [])
+            if self._ended in ready:
+                return
+            for source in ready:
+                os.write(b if source == a else a, os.read(source, 4096))
+
+    def close(self) -> None:
+        os.write(self._end, b"x")
+        self._carrier.join()
+        for descriptor in (*self._pairs[0], *self._pairs[1], self._ended, self._end):
+            os.close(descriptor)
 
 
 class SerialBus:

@@ -51,3 +51,5 @@ def cabinet(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
     yield start
     for one in started:
         one.close()
+    for monitor in (monitor for one in started for monitor in one.wiring.monitors):
+        monitor.check()  # whatever a test is about: one master at a time, silence between frames

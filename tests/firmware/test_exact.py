@@ -4,6 +4,7 @@ import math
 import struct
 from fractions import Fraction
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -82,3 +83,22 @@ def test_float64(bits, m, shift):
 @given(st.floats(-1e15, 1e15), st.integers(-3, 3))
 def test_float64_of_usual_size(value, shift):
     check_float(struct.unpack(">Q", struct.pack(">d", value))[0], 64, 1, shift)
+
+
+@given(
+    st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**12), max_value=10**12),
+    st.integers(-6, 3),
+)
+def test_a_number_in_text_is_read_exactly(value, exponent):
+    scaled = (Fraction(value) / Fraction(10) ** exponent).limit_denominator(10**12)
+    assert exact.parse(f"{value:f}", exponent) == exact.divide_half_even(scaled.numerator, scaled.denominator)
+
+
+@given(st.text(max_size=50))
+def test_any_text_gives_a_number_or_none(text):
+    assert exact.parse(text, -2) is None or text.strip("+-").replace(".", "", 1).isdigit()
+
+
+@pytest.mark.parametrize("text", ["", "-", ".", "1.2.3", "1e5", "٣", "²", "--1", "1 ", "9" * 41, "9" * 20])
+def test_what_is_no_number_is_none(text):
+    assert exact.parse(text, 0) is None

@@ -13,9 +13,14 @@ ROOMS = {"acquire", "process", "journal", "uplink", "control", "service"}
 # These touch the hardware, the network or the clock; everything else in gateway/ is pure.
 ADAPTERS = {
     "gateway/app.py",
-    "gateway/acquire/rtu.py",
-    "gateway/acquire/inputs.py",
+    "gateway/acquire/inputs/analog.py",
+    "gateway/acquire/modbus/bus.py",
+    "gateway/acquire/pushed/listener.py",
     "gateway/acquire/poller.py",
+    "gateway/acquire/inputs/pulses.py",
+    "gateway/acquire/modbus/rtu.py",
+    "gateway/acquire/modbus/tcp.py",
+    "gateway/acquire/modbus/waiting.py",
     "gateway/journal/ring.py",
     "gateway/uplink/mqtt.py",
     "gateway/uplink/network.py",

@@ -11,7 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from modbus_exchanges import encoded, exchanges, on_rtu, on_tcp, refusal
 
+from satama_sim.bus.pushing import crc16_arc
 from satama_sim.pytest_plugin import missing
 from satama_sim.vm_path import VmMissing, find_vm
 
@@ -21,11 +24,14 @@ FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 PLAYER = """
 import json
 import sys
+from binascii import crc32
 
-from gateway.acquire import modbus, registers
+from gateway.acquire.inputs import calibrations, curve, totals
+from gateway.acquire.modbus import protocol, reads, registers, rtu_frame, tcp_frame, unit
+from gateway.acquire.pushed import stream, telegram
 from gateway.core import exact, quality
 from gateway.core.errors import GatewayError
-from gateway.journal import ledger, record
+from gateway.journal import ledger, record, state
 from gateway.process import filters, pipeline, window
 from gateway.uplink import senml
 
@@ -38,26 +44,83 @@ def text(value):
     return str(value)
 
 
+def raw(data):
+    return bytearray(bytes.fromhex(data))
+
+
 def crc(data, start, end):
-    return modbus.crc16(bytes.fromhex(data), start, end)
+    return rtu_frame.crc16(raw(data), start, end)
 
 
-def match(data, request):
-    buf = bytearray(bytes.fromhex(data))
-    return modbus.match_reply(buf, len(buf), bytes.fromhex(request))
+def request(name, arguments, unit, transaction):
+    pdu = getattr(protocol, name)(*arguments)
+    return pdu, protocol.reply_size(pdu), tcp_frame.frame(transaction, unit, pdu), rtu_frame.frame(unit, pdu)
 
 
-def verdict(data, request):
-    buf = bytearray(bytes.fromhex(data))
-    return modbus.verdict(buf, len(buf), bytes.fromhex(request))
+def size_of(data, at, length, pdu):
+    buf = raw(data)
+    return protocol.size_of(buf, at, length), protocol.fits(bytes.fromhex(pdu), buf, at, max(0, length - at))
 
 
-def decode(data, at, kind, order, m, shift, invalid):
-    return registers.decode(bytearray(bytes.fromhex(data)), at, kind, order, m, shift, invalid)
+def rtu_match(data, frame):
+    buf, frame = raw(data), bytes.fromhex(frame)
+    found = [rtu_frame.match(buf, len(buf), frame, echo) for echo in (False, True)]
+    return found, rtu_frame.verdict(buf, len(buf), frame), rtu_frame.reply_bytes(frame)
 
 
-def decode_bit(data, at, bit):
-    return registers.decode_bit(bytearray(bytes.fromhex(data)), at, bit)
+def tcp_match(data, frame):
+    buf = raw(data)
+    return tcp_frame.match(buf, len(buf), bytes.fromhex(frame))
+
+
+def run_telegram(pieces, longest, lines):
+    made = telegram.Telegram(longest)
+    good = []
+    for piece in pieces:
+        buf = raw(piece)
+        good.append(made.feed(buf, len(buf)))
+    values = [made.value(*line) for line in lines]
+    made.gap()
+    return good, values, made.errors(), made.torn, made.long
+
+
+def run_frames(header, length, pieces, field):
+    made = stream.Frames(header, length, "sum8")
+    results = []
+    for piece in pieces:
+        buf = raw(piece)
+        results.append((made.feed(buf, len(buf)), made.value(field), made.checksum, made.skipped, made.under_way))
+    return results
+
+
+def value(data, at, field):
+    return registers.value(raw(data), at, field)
+
+
+def ascii(data, at, count):
+    return registers.text(raw(data), at, count)
+
+
+def run_device(events):
+    one = unit.Unit([0, 1, "meter", 20, 1000, 0, []])
+    seen = []
+    for now, (what, took) in enumerate(events):
+        if what == "answer":
+            one.answered(20, took)
+        else:
+            one.failed(quality.TIMEOUT if what == "silence" else quality.CRC, now * 1000)
+        seen.append((one.patience_us(20, 1000), one.earliest_us(20), one.dead, one.due(now * 1000 + 6000)))
+    return seen
+
+
+def run_cuts(fields, count, address, day):
+    read = reads.Read([0, 3, address, count, 20, 500, fields], unit.Unit([0, 1, "meter", 20, 1000, 0, []]))
+    cut = reads.best_cut(read.parts[0])
+    learned = [read.refused(read.parts[0], cut, day) for _ in range(3)]
+    kept = reads.verdicts([read], lambda unit: 0xFFFFFFFF)
+    again = reads.Read([0, 3, address, count, 20, 500, fields], read.unit)
+    reads.recall([again], kept, lambda unit: 0xFFFFFFFF)
+    return cut, learned, kept, [(part.address, part.count, part.fields) for part in again.parts]
 
 
 def run_filter(spec, readings):
@@ -96,6 +159,73 @@ def read(data, at):
     return record.decode(buf, at, len(buf))
 
 
+class Nor:
+    # a partition of flash: bits go from 1 to 0, and back only by blocks
+
+    def __init__(self, blocks):
+        self.blocks = [bytearray(b"\\xff" * 4096) for _ in range(blocks)]
+
+    def ioctl(self, request, block):
+        self.blocks[block] = bytearray(b"\\xff" * 4096)
+
+    def readblocks(self, block, buf, offset):
+        buf[:] = self.blocks[block][offset : offset + len(buf)]
+
+    def writeblocks(self, block, buf, offset):
+        for at in range(len(buf)):
+            self.blocks[block][offset + at] &= buf[at]
+
+
+def run_state(blocks, puts):
+    partition = Nor(blocks)
+    made = state.State(partition, 0, blocks)
+    for key, data, restart in puts:
+        made.put(key, bytes.fromhex(data))
+        if restart:
+            made = state.State(partition, 0, blocks)
+    values = [made.get(key) for key in range(4)]
+    return values, made.failures, made.damaged, crc32(b"".join(partition.blocks))
+
+
+def run_totals(events):
+    kept, memory = state.State(Nor(2), 0, 2), [b""]
+
+    def rtc(content=None):
+        if content is None:
+            return memory[0]
+        memory[0] = bytes(content)
+
+    results, both = [], []
+    for now_ms, what, which, amount in events:
+        if what == "start" or not both:
+            made = totals.Totals(kept, rtc)
+            both = [made.open(5, 0, now_ms), made.open(2**30 - 1, 60000, now_ms)]
+        if what == "offer":
+            results.append(made.offer(both[which], now_ms))
+        elif what == "second":
+            made.keep_rtc()
+        else:
+            both[which].count += amount
+            both[which].stalled = amount % 3 == 0
+    return results, [total.suspicions for total in both], memory
+
+
+def run_curve(table, points):
+    return [(curve.value(table, x), curve.fault(x, low, high)) for x, low, high in points]
+
+
+def run_calibrations(calls):
+    kept = state.State(Nor(2), 0, 2)
+    results = []
+    for number, x, mantissa in calls:
+        try:
+            results.append(calibrations.Calibrations(kept).calibrate(number, x, mantissa))
+        except GatewayError as error:
+            results.append(error.reason)
+        results.append(calibrations.Calibrations(kept).table(number))
+    return results
+
+
 def run_ledger(ids, events):
     made = ledger.Ledger(ids)
     for name, stream_id in events:
@@ -116,18 +246,26 @@ PLAYS = {
     "float": exact.float_bits,
     "reason": quality.reason_name,
     "crc": crc,
-    "request": modbus.read_request,
-    "length": modbus.reply_length,
-    "match": match,
-    "verdict": verdict,
-    "decode": decode,
-    "bit": decode_bit,
+    "request": request,
+    "size": size_of,
+    "rtu": rtu_match,
+    "tcp": tcp_match,
+    "value": value,
+    "telegram": run_telegram,
+    "frames": run_frames,
+    "text": ascii,
+    "device": run_device,
+    "cuts": run_cuts,
     "filter": run_filter,
     "window": run_window,
     "pipeline": run_pipeline,
     "write": write,
     "read": read,
     "ledger": run_ledger,
+    "state": run_state,
+    "totals": run_totals,
+    "curve": run_curve,
+    "calibrations": run_calibrations,
     "pack": pack,
 }
 
@@ -172,43 +310,127 @@ def exact_cases(rng):
         yield "reason", [byte]
 
 
-def modbus_cases(rng):
-    from gateway.acquire import modbus
+def examples(strategy, count):
+    """So many examples of a hypothesis strategy, the same ones each time."""
+    made = []
 
-    for _ in range(200):
+    @settings(max_examples=count, derandomize=True, database=None)
+    @given(strategy)
+    def collect(example):
+        made.append(example)
+
+    collect()
+    return made
+
+
+def damaged(rng, data):
+    """The bytes, then with ever more of them wrong or lost."""
+    data = bytearray(data)
+    for _ in range(4):
+        yield data.hex()
+        if rng.random() < 0.5 and data:
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        else:
+            del data[rng.randint(1, max(1, len(data))) :]
+
+
+def request_cases(rng):
+    for _ in range(300):
+        address = rng.choice([0, 7, 200, 65435, 65535, -1, 65536, rng.randint(0, 60000)])
+        count = rng.choice([0, 1, 2, 19, 121, 125, 1968, 2000])
+        word = rng.choice([-1, 0, 65535, 65536, rng.randint(0, 65535)])
+        words = [rng.randint(0, 65535) for _ in range(min(count, 125))]
+        made = rng.choice([["read", [rng.randint(0, 5), address, count]], ["write_coil", [address, count]],
+                           ["write_register", [address, word]], ["write_registers", [address, words]],
+                           ["write_coils", [address, [rng.getrandbits(1) for _ in range(count)]]],
+                           ["mask_write", [address, word, 65535 - word]], ["server_id", []],
+                           ["read_write", [address, count, 9, words]], ["device_id", [rng.randint(0, 5), address]]])  # fmt: skip
+        yield "request", [*made, rng.choice([0, 1, 1, 247, 255, 256]), rng.choice([0, 1, 1, 65535, 65536])]
+
+
+def modbus_cases(rng):
+    yield from request_cases(rng)
+    late = examples(exchanges(), 100)
+    for exchange in examples(exchanges(most=40), 300):
+        unit, other, stale = rng.randint(1, 247), rng.randint(1, 247), rng.choice(late)
         data = rng.randbytes(rng.randint(0, 80))
         yield "crc", [data.hex(), rng.randint(0, len(data) // 2), len(data)]
-        unit, function, count = rng.randint(1, 247), rng.randint(1, 4), rng.randint(1, 20)
-        yield "request", [unit, function, rng.randint(0, 65500), count]
-        yield "request", [rng.randint(-1, 300), rng.randint(-1, 6), rng.randint(-5, 70000), rng.randint(-1, 2100)]
-        yield "length", [function, count]
-        request = modbus.read_request(unit, function, rng.randint(0, 65500), count)
-        size = modbus.reply_length(function, count) - 5
-        body = rng.choice([bytes([unit, function, size]) + rng.randbytes(size), bytes([unit, function | 0x80, 2])])
-        reply = body + modbus.crc16(body, 0, len(body)).to_bytes(2, "little")
-        other = bytes([unit ^ 1]) + body[1:]
-        late = other + modbus.crc16(other, 0, len(other)).to_bytes(2, "little")
-        before = b"".join(rng.choice([b"", b"\x00", request, late]) for _ in range(2))
-        received = bytearray(before + reply + b"\xff")
-        for _ in range(4):
-            yield "match", [received.hex(), request.hex()]
-            yield "verdict", [received.hex(), request.hex()]
-            if rng.random() < 0.5:
-                received[rng.randrange(len(received))] ^= 1 << rng.randrange(8)
-            else:
-                del received[rng.randint(1, len(received)) :]
+        answers = [exchange.answered, exchange.answered, refusal(exchange.pdu[0], rng.randint(1, 11))]
+        answer = rng.choice(answers)
+        for pdu in damaged(rng, data[:3] + encoded(answer)):
+            yield "size", [pdu, min(3, len(data)), rng.randint(0, len(pdu) // 2), exchange.pdu.hex()]
+        asked = on_rtu(exchange.asked, unit)
+        before = [b"", b"\x00\xff", asked, on_rtu(stale.answered, unit), on_rtu(stale.answered, other), data[:9]]
+        received = rng.choice(before) + rng.choice(before) + on_rtu(answer, unit) + rng.choice(before)
+        for variant in damaged(rng, received):
+            yield "rtu", [variant, asked.hex()]
+        number = rng.choice([0, 1, 300, 65535])
+        before = [b"", on_tcp(stale.answered, other, (number - rng.randint(1, 9)) & 0xFFFF)]
+        received = rng.choice(before) + on_tcp(answer, unit, number) + rng.choice([b"", data])
+        for variant in damaged(rng, received):
+            yield "tcp", [variant, on_tcp(exchange.asked, unit, number).hex()]
 
 
 def register_cases(rng):
-    special = [bytes(12), b"\xff" * 12, b"\x7f\x80\x00\x00\x80\x7f" * 2, b"\x43\x66" * 6]
-    for _ in range(500):
-        data = rng.choice([rng.randbytes(12), *special]).hex()
-        kind = rng.choice(["u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64"])
-        order = rng.choice(["big", "little"])
-        m, shift = rng.choice([1, 36, -5]), rng.randint(-3, 3)
-        invalid = rng.choice([[], [0], [0xFFFF, 0xFFFFFFFF, 2**64 - 1]])
-        yield "decode", [data, rng.randint(0, 4), kind, order, m, shift, invalid]
-        yield "bit", [data, rng.randint(0, 4), rng.randint(0, 63)]
+    special = [
+        bytes(20),
+        b"\xff" * 20,
+        b"\x7f\x80\x00\x00\x80\x7f" * 3,
+        b"\x43\x66" * 10,
+        b"\x12\x90" * 10,
+        b"\x00\x03" * 9,
+    ]
+    kinds = ["bool", "u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64", "bcd16", "bcd32", "bcd64"]
+    for _ in range(800):
+        data = rng.choice([rng.randbytes(20), *special]).hex()
+        at, offset = rng.randint(0, 4), rng.choice([0, 0, 0, 1, 2, 9])
+        order, m, shift = rng.choice(["ABCD", "CDAB", "BADC", "DCBA"]), rng.choice([1, 36, -5]), rng.randint(-3, 3)
+        invalid = rng.choice([[], [0], [0xFFFF, 0xFFFFFFFF, 2**64 - 1], [[0x8000, 0x8000], [2**63, 2**63]]])
+        field = [3, offset, rng.choice(kinds), order, m, shift, invalid]
+        more = [["bits", rng.randint(0, 40), rng.randint(1, 33)], ["scale", rng.randint(0, 9)]]
+        yield "value", [data, at, field + rng.choice([[], [], [rng.choice(more)]])]
+    for _ in range(100):
+        data = bytes(rng.choice(b"OK  \x00\x00\xb0~A") for _ in range(8))
+        codes = ["codes", rng.randint(1, 5), [["OK", 2**40], ["", 0], ["A", -7]]]
+        yield "value", [data.hex(), 0, [3, 0, "string", "ABCD", 1, rng.randint(-1, 3), [], codes]]
+        yield "value", [b"OK\x00\x00".hex(), 0, [3, 0, "string", "ABCD", 1, 0, [], ["codes", 2, codes[2]]]]
+        yield "text", [data.hex(), rng.randint(0, 9), rng.randint(0, 5)]
+
+
+def pieces(rng, data):
+    """The bytes in hexadecimal, cut at random places."""
+    cuts = sorted(rng.randint(0, len(data)) for _ in range(rng.randint(0, 8)))
+    return [data[start:end].hex() for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+
+
+def pushed_cases(rng):
+    units = ["kWh", "kvar", "kVAr", "", "V"]
+    sounds = [b"", b"\0\xff", b"/!0000", b"!", b"/" + b"x" * 400, b"1-0:1.8.0(1*kWh)\r\n"]
+    for _ in range(300):
+        lines = ["0-0:1.0.0(210217184019W)"]
+        keys = [f"1-0:{rng.randint(1, 9)}.{rng.choice([7, 8])}.0" for _ in range(rng.randint(1, 8))]
+        for key in keys:
+            number = rng.choice(["00006678.394", "-0.0005", "230.1", "", "1.2.3", str(2**63), "1" * 33, "1_0"])
+            tail = rng.choice(["", "", "*255", "(101209112500W)"])
+            lines.append(f"{key}{tail}({number}*{rng.choice(units)})" + rng.choice(["", "", "", ")", "("]))
+        body = ("/SAT5\\253833635_A\r\n\r\n" + "".join(line + "\r\n" for line in lines) + "!").encode()
+        whole = body + f"{crc16_arc(body):04X}\r\n".encode()
+        asked = [[rng.choice(keys), rng.choice(units), rng.choice([1, -25]), rng.randint(-3, 6)] for _ in range(8)]
+        for variant in damaged(rng, rng.choice(sounds) + whole + rng.choice(sounds) + whole):
+            yield "telegram", [pieces(rng, bytes.fromhex(variant)), rng.choice([2048, 2048, 300]), asked]
+        field = [
+            3,
+            rng.randint(0, 3),
+            rng.choice(["u16", "s16"]),
+            rng.choice(["ABCD", "BADC"]),
+            1,
+            rng.randint(-2, 2),
+            [],
+        ]
+        bodies = [b"\xff" + rng.randbytes(2) for _ in range(5)]
+        frames = b"".join(body + bytes((sum(body) & 0xFF,)) for body in bodies)
+        for variant in damaged(rng, rng.choice([b"", b"\xff", b"\xff\xff\0"]) + frames):
+            yield "frames", [[0xFF], 4, pieces(rng, bytes.fromhex(variant)), field]
 
 
 def process_cases(rng):
@@ -260,6 +482,46 @@ def journal_cases(rng):
         yield "ledger", [ids, [[rng.choice(names), rng.choice([*ids, 100])] for _ in range(60)]]
 
 
+def bus_cases(rng):
+    for _ in range(100):
+        events = [[rng.choice(["answer", "silence", "noise"]), rng.randrange(1, 900_000)] for _ in range(40)]
+        yield "device", [events]
+    for _ in range(100):
+        fields, at = [], 0
+        for point in range(rng.randint(2, 12)):
+            at += rng.choice([0, 0, 1, 5, 9])
+            kind = rng.choice(["u16", "s32", "f64", "bcd32"])
+            fields.append([point, at, kind, "ABCD", 1, 0, []])
+            at += {"u16": 1, "s32": 2, "f64": 4, "bcd32": 2}[kind]
+        yield "cuts", [fields, at, rng.randrange(60_000), rng.randrange(10_000)]
+
+
+def input_cases(rng):
+    for _ in range(60):
+        puts = [
+            [rng.randrange(4), rng.randbytes(rng.choice([0, 1, 30, 200, 513])).hex(), rng.random() < 0.1]
+            for _ in range(80)
+        ]
+        yield "state", [rng.choice([2, 3]), puts]
+        events = []
+        for step in range(60):
+            what = rng.choice(["start", "offer", "second", "pulses", "pulses", "offer"])
+            events.append([step * 7000, what, rng.randrange(2), rng.choice([0, 1, 3, 2**31, 2**40])])
+        yield "totals", [events]
+    for _ in range(100):
+        xs = sorted(rng.sample(range(5_000_001), rng.randint(2, 16)))
+        table = [
+            [x, rng.choice([0, 5, rng.randint(-(10**6), 10**6), rng.randint(-(2**63) + 1, 2**63 - 1)])] for x in xs
+        ]
+        limits = [-1, 0, 360_000, 2_100_000]
+        yield "curve", [table, [[rng.randint(0, 5_000_000), rng.choice(limits), rng.choice(limits)] for _ in range(20)]]
+        calls = [
+            [rng.choice([1, 77, 2**30 - 1]), rng.randint(0, 300) * 10_000, rng.choice([0, -5, 2**62])]
+            for _ in range(12)
+        ]
+        yield "calibrations", [calls]
+
+
 def uplink_cases(rng):
     exponents = [[0, 0], [5, -1], [127, -3], [128, 2], [70000, -30]]
     for _ in range(200):
@@ -269,7 +531,17 @@ def uplink_cases(rng):
         yield "pack", ["kala:gw-7:", exponents, rounds]
 
 
-ROOMS = [exact_cases, modbus_cases, register_cases, process_cases, journal_cases, uplink_cases]
+ROOMS = [
+    exact_cases,
+    modbus_cases,
+    register_cases,
+    pushed_cases,
+    input_cases,
+    bus_cases,
+    process_cases,
+    journal_cases,
+    uplink_cases,
+]
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,11 @@
 
 import json
 
+import pytest
+from written_sites import device, rtu_site
+
+from satama.places import PROFILES
+
 
 def test_people_get_text(cabinet, demo_site):
     cab = cabinet(demo_site, seed=2)
@@ -19,7 +24,16 @@ def test_people_get_text(cabinet, demo_site):
 def test_tools_get_json_sequences(cabinet, demo_site):
     cab = cabinet(demo_site, seed=2)
     cab.run("1m")
-    assert {row["name"] for row in cab.request("help")["requests"]} == {"help", "status", "points", "ledger"}
+    assert {row["name"] for row in cab.request("help")["requests"]} == {
+        "help",
+        "status",
+        "points",
+        "ledger",
+        "buses",
+        "trace",
+        "identify",
+        "calibrate",
+    }
     points = {row["point"]: row for row in cab.request("points")["points"]}
     assert points["main-meter/voltage_l1"]["quality"] == "good"
     shown = points["main-meter/energy_import"]["value"]
@@ -68,3 +82,45 @@ def test_a_damaged_site_file_is_told_on_the_console(cabinet, demo_site):
     cab.restore_power()
     cab.run("5s")
     assert "no usable site file" in cab.console_text()
+
+
+def test_a_device_is_asked_who_it_is_between_two_polls(cabinet, tmp_path):
+    profile = (PROFILES / "eastron-sdm120.toml").read_text(encoding="utf-8").replace("eastron-sdm120", "talkative")
+    (tmp_path / "talkative.toml").write_text(profile + '\n[identity]\nobject = 5\ncontains = "SDM120 of the test"\n')
+    site = tmp_path / "who.toml"
+    site.write_text(rtu_site([device("meter", "./talkative.toml", 1, 5), device("flat", "eastron-sdm120", 2)]))
+    cab = cabinet(site, seed=2)
+    cab.run("30s")
+    said = cab.request("identify", of="meter")
+    assert said["device"] == "meter"
+    assert ["model", "SDM120 of the test"] in said["says"]
+    assert said["says"][-1] == ["server id", "exception 1"]
+    assert "exception 1" in cab.type("identify flat", wait=4), "an Eastron knows neither function"
+    assert "no such request" in cab.type("identify nobody")
+    cab.buses[0].slaves.silence("flat")
+    assert "timeout" in cab.type("identify flat", wait=8)
+    assert cab.report()["missed_slots"] == 0
+
+
+def test_a_probe_is_calibrated_on_the_spot_and_stays_so_after_a_power_cut(cabinet, demo_site):
+    cab = cabinet(demo_site, seed=2)
+    cab.run("20s")
+    assert "not a number" in cab.type("calibrate bed-1/moisture wet")
+    assert "no such request" in cab.type("calibrate bed-1/nothing 5")
+    assert "not an analog input" in cab.type("calibrate main-meter/frequency 50")
+    cab.world.set("bed-1", "moisture", 10)
+    cab.run("1s")
+    assert cab.request("calibrate", of="bed-1/moisture", value="20")["result"] == "kept"
+    cab.world.set("bed-1", "moisture", 80)
+    cab.run("1s")
+    assert "kept" in cab.type("calibrate bed-1/moisture 90.0")
+    cab.world.set("bed-1", "moisture", 45)
+    cab.run("40s")
+    assert float(cab.broker.stream("bed-1/moisture/mean").last.value) == pytest.approx(55, abs=0.3)
+    cab.cut_power()
+    cab.restore_power()
+    cab.run("40s")
+    assert float(cab.broker.stream("bed-1/moisture/mean").last.value) == pytest.approx(55, abs=0.3)
+    cab.request("calibrate", of="bed-1/moisture", value="forget")
+    cab.run("40s")
+    assert float(cab.broker.stream("bed-1/moisture/mean").last.value) == pytest.approx(45, abs=0.3)

@@ -4,15 +4,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-
-from gateway.core.exact import divide_half_even
+from exact_values import mantissa
 
 COUNTERS = Path(__file__).with_name("big-counters-site.toml")
-
-
-def mantissa(value: Fraction, exponent: int) -> int:
-    scaled = value / Fraction(10) ** exponent
-    return divide_half_even(scaled.numerator, scaled.denominator)
 
 
 def test_every_stream_arrives_and_the_ledger_balances(cabinet, demo_site):

@@ -1,38 +1,45 @@
 """Poll rounds: at each slot of the clock, the requests and inputs that are due, in order of their periods."""
 
 import asyncio
+from binascii import crc32
 
 from micropython import const
 
-from gateway.acquire import modbus, registers
-from gateway.core.quality import BAD, pack
+from gateway.acquire.modbus import protocol, registers
+from gateway.acquire.modbus.reads import Read, best_cut, halves, recall, verdicts
+from gateway.core.quality import BAD, EXCEPTION, INVALID, TIMEOUT, pack
 
-
+_REFUSED = (2, 3)  # illegal data address, illegal data value
+_DAY_MS = const(86400000)
+_ADDRESSES = const(65536)
 _JUMP_S = const(3600)  # the clock cannot have gone so far within a round: it was set
 _LATE_MS = const(30000)  # nor so far within a wait of a second
-
-
-class _Read:
-    """One request of a round: its frame made once, its times, and the fields of its answer (a "read" of the compiled site)."""
-
-    def __init__(self, spec, buses):
-        bus, unit, function, address, count, self.turnaround_ms, self.timeout_ms, self.gap_ms, self.fields = spec
-        self.bus = buses[bus]
-        self.bits = function < 3
-        self.request = modbus.read_request(unit, function, address, count)
 
 
 class Poller:
     """Reads what the compiled site's "polls" say and hands every reading to `offer(point, mantissa, quality byte)`.
 
-    `begin(slot)` is called before the readings of a slot, `finish(slot)` after them.
+    `begin(slot)` is called before the readings of a slot, `finish(slot)` after them; `remember(bytes)` keeps over a restart what was
+    learned about the devices. Buses are read side by side.
     """
 
-    def __init__(self, polls, buses, inputs, clock, begin, offer, finish):
-        # [(period_s, reads, inputs)] ascending by period; `inputs` has one list a poll
-        self._polls = [(poll[0], [_Read(spec, buses) for spec in poll[1]], inputs[at]) for at, poll in enumerate(polls)]
+    def __init__(self, polls, texts, units, buses, inputs, clock, begin, offer, finish, remember):
+        # [(period_s, inputs, [reads of each bus])] ascending by period; `inputs` has one list a poll
+        self._polls = []
+        self.reads = []
+        for at, (period, specs, _) in enumerate(polls):
+            by_bus = [[] for _ in buses]
+            for spec in specs:
+                read = Read(spec, units[spec[0]])
+                by_bus[read.unit.bus].append(read)
+                self.reads.append(read)
+            self._polls.append((period, inputs[at], by_bus))
+        self._text_specs, self._units = texts, units
+        self.texts = []  # [device, point, text] of what identifies the devices
+        self._buses = buses
         self._clock = clock
         self._begin, self._offer, self._finish = begin, offer, finish
+        self._remember = remember
         self.rounds = 0
         self.missed = 0  # slots that were over before their turn came
         self.progress_ms = 0  # uptime of the last finished slot
@@ -41,6 +48,7 @@ class Poller:
         clock = self._clock
         done = clock.now_ms() // 1000
         await self._round(done, True)  # at once: nobody who has just closed the door wants to wait for a slot
+        await self._read_texts()
         while True:
             done = self._passed(done)
             slot = self._next_slot(done)
@@ -56,7 +64,7 @@ class Poller:
         self.progress_ms = self._clock.uptime_ms()
 
     def _next_slot(self, after):
-        return min(after // poll[0] * poll[0] + poll[0] for poll in self._polls)
+        return min([after // poll[0] * poll[0] + poll[0] for poll in self._polls])
 
     def _passed(self, slot):
         """The last slot that is over. Those that a long round ran over are counted, and not made up for."""
@@ -84,27 +92,111 @@ class Poller:
             await asyncio.sleep_ms(min(left, 1000))
 
     async def _read_due(self, slot, everything):
-        for period, reads, inputs in self._polls:
+        due = [[] for _ in self._buses]
+        for period, inputs, by_bus in self._polls:
             if slot % period and not everything:
                 continue
             for source in inputs:
                 mantissa, quality_byte = source.read()
                 self._offer(source.point, mantissa, quality_byte)
-            for read in reads:
-                await self._read(read)
+            for number, reads in enumerate(by_bus):
+                due[number] += reads
+        busy = [number for number, reads in enumerate(due) if reads]
+        if len(busy) == 1:
+            await self._serve(self._buses[busy[0]], due[busy[0]])
+        elif busy:
+            await asyncio.gather(*[self._serve(self._buses[number], due[number]) for number in busy])
 
-    async def _read(self, read):
-        bus = read.bus
-        reason, at = await bus.read(read.request, read.turnaround_ms, read.timeout_ms, read.gap_ms)
-        if reason:
-            quality_byte = pack(BAD, reason)
-            for field in read.fields:
-                self._offer(field[0], 0, quality_byte)
-            return
-        buffer = bus.buffer
-        for point, offset, kind, order, m, shift, invalid in read.fields:
-            if read.bits:
-                mantissa, quality_byte = registers.decode_bit(buffer, at, offset)
+    async def _serve(self, bus, reads):
+        """The reads of one bus: live devices first, so that a silent one delays nobody."""
+        silent = []
+        for read in reads:
+            if read.unit.dead:
+                silent.append(read)
             else:
-                mantissa, quality_byte = registers.decode(buffer, at + 2 * offset, kind, order, m, shift, invalid)
-            self._offer(point, mantissa, quality_byte)
+                await self._read(bus, read)
+        for read in silent:
+            if bus.may_ask(read.unit):
+                await self._read(bus, read)
+            else:
+                for part in read.parts:
+                    self._bad(part, TIMEOUT)
+
+    async def _read(self, bus, read):
+        unit = read.unit
+        reason = 0
+        if unit.base < 0:
+            from gateway.acquire.modbus import sunspec
+
+            reason = await sunspec.find(bus, unit, read.turnaround_ms, read.timeout_ms)
+        if read.cuts and read.expire(self._today()):
+            self._keep_verdicts()
+        for part in read.parts:
+            if reason or unit.dead and not bus.may_ask(unit):
+                self._bad(part, reason or TIMEOUT)
+            else:
+                await self._part(bus, read, part)
+
+    async def _part(self, bus, read, part):
+        """Ask for one part, in halves if the device refuses it as a whole. True when some of it was answered."""
+        unit = read.unit
+        if not part.frame or part.base != unit.base:
+            if unit.base + part.address + part.count > _ADDRESSES:  # a SunSpec device lies about where its models are
+                self._bad(part, INVALID)
+                return False
+            part.base = unit.base
+            part.frame = bus.link.frame(unit.number, protocol.read(read.function, unit.base + part.address, part.count))
+        reason, found = await bus.transact(unit, part.frame, read.turnaround_ms, read.timeout_ms)
+        if reason == 0:
+            buffer = bus.link.buffer
+            for field in part.fields:
+                mantissa, quality_byte = registers.value(buffer, found, field)
+                self._offer(field[0], mantissa, quality_byte)
+            read.taken(part)
+            return True
+        cut = best_cut(part) if reason == EXCEPTION and found in _REFUSED else 0
+        if not cut:
+            self._bad(part, reason)
+            return False
+        answered = False
+        for half in halves(part, cut):
+            answered = await self._part(bus, read, half) or answered
+        if answered and read.refused(part, cut, self._today()):
+            self._keep_verdicts()
+        return answered
+
+    async def _read_texts(self):
+        """What identifies the devices, once: serial numbers, firmware versions."""
+        for row, function, address, count, device, point, field in self._text_specs:
+            unit = self._units[row]
+            bus = self._buses[unit.bus]
+            if unit.dead or unit.base < 0 or unit.base + address + count > _ADDRESSES:
+                continue
+            frame = bus.link.frame(unit.number, protocol.read(function, unit.base + address, count))
+            reason, found = await bus.transact(unit, frame, unit.turnaround_ms, unit.timeout_ms)
+            if reason == 0:
+                buffer = bus.link.buffer
+                text = str(registers.value(buffer, found, field)[0]) if field else registers.text(buffer, found, count)
+                self.texts.append([device, point, text])
+
+    def _bad(self, part, reason):
+        quality_byte = pack(BAD, reason)
+        for field in part.fields:
+            self._offer(field[0], 0, quality_byte)
+
+    # --- what is learned about the devices
+
+    def _today(self):
+        """Days since 2000, 0 while nobody knows."""
+        return self._clock.now_ms() // _DAY_MS if self._clock.synced else 0
+
+    def _keep_verdicts(self):
+        self._remember(verdicts(self.reads, _key))
+
+    def recall(self, data):
+        """Take back what remember() was given before the restart."""
+        recall(self.reads, data, _key)
+
+
+def _key(unit):
+    return crc32(unit.name.encode())

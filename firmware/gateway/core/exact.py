@@ -35,6 +35,23 @@ def scale(raw, m, shift):
     return bounded(value)
 
 
+def parse(text, exponent):
+    """The mantissa that a decimal number in plain ASCII text ("-12.50") has at this exponent; None for anything else.
+
+    None also out of bounds, and for more than 40 characters.
+    """
+    digits = text[1:] if text[:1] in ("-", "+") else text
+    whole, _, part = digits.partition(".")
+    digits = whole + part
+    if not 0 < len(digits) <= 40:
+        return None
+    for character in digits:
+        if character not in "0123456789":
+            return None
+    value = int(digits)
+    return scale(-value if text[0] == "-" else value, 1, -len(part) - exponent)
+
+
 def float_bits(bits, width, m, shift):
     """The IEEE 754 number with these bits (width 32 or 64) * m * 10 ** shift as an integer.
 

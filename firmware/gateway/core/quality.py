@@ -20,6 +20,9 @@ STUCK = const(10)
 NO_DATA = const(11)  # a window without any reading
 OVERFLOW = const(12)  # does not fit 64 bits
 BUS_DOWN = const(13)
+BROKEN_WIRE = const(14)  # a current loop below the least current of a live instrument
+OVER_RANGE = const(15)  # a current loop above the most
+PULSES_LOST = const(16)  # a counted total that may lack pulses
 
 _WORDS = (
     "none",
@@ -36,6 +39,9 @@ _WORDS = (
     "no_data",
     "overflow",
     "bus_down",
+    "broken_wire",
+    "over_range",
+    "pulses_lost",
 )
 
 

@@ -20,4 +20,23 @@ def load(data):
         raise SettingError(SHORT)
     if crc32(body) != int(words[3], 16):
         raise SettingError(CRC)
-    return json.loads(body)
+    return _shared(json.loads(body), {}, [])
+
+
+def _shared(value, texts, empty):
+    """The same value, with equal texts held in RAM only once, and empty lists likewise: a site repeats its few words for every point.
+
+    What is loaded is never changed.
+    """
+    if isinstance(value, str):
+        return texts.setdefault(value, value)
+    if isinstance(value, list):
+        if not value:
+            return empty
+        for at, item in enumerate(value):
+            if isinstance(item, (str, list)):
+                value[at] = _shared(item, texts, empty)
+    elif isinstance(value, dict):
+        for key in value:
+            value[key] = _shared(value[key], texts, empty)
+    return value

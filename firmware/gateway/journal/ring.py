@@ -19,7 +19,8 @@ _DONE = const(12)  # offset of the byte that says that nothing in the block wait
 _MAGIC = b"SATJ"
 MOST_SAMPLES = const(250)  # of the longest kind (16 bytes) they still fit a block
 _WINDOW = const(48)  # records kept in RAM, at the front of the queue
-_ERASE = const(6)  # ioctl
+_BLOCKS = const(4)  # ioctl
+_ERASE = const(6)
 
 
 class Entry:
@@ -34,13 +35,15 @@ class Entry:
 class Journal:
     """`partition`: an esp32.Partition; `ledger` counts every sample that enters, leaves or is lost.
 
+    It has `count` blocks of the partition from block `first` on, all of them unless told otherwise.
     `window` holds the oldest queued records, at most 48, in order: the uplink takes them from there and says when they are acknowledged.
     """
 
-    def __init__(self, partition, ledger):
+    def __init__(self, partition, ledger, first=0, count=0):
         self._partition = partition
         self._ledger = ledger
-        self._blocks = partition.ioctl(4, 0)
+        self._first = first
+        self._end = first + (count or partition.ioctl(_BLOCKS, 0) - first)
         self._buffer = bytearray(BLOCK)
         self._sequence = 0
         self._head = -1  # block that is being written
@@ -71,9 +74,13 @@ class Journal:
             self._reader, self._reader_offset = self._head, self._offset
         self._offset += len(data)
 
+    def _after(self, block):
+        """The next block of the ring; the first one after -1."""
+        return block + 1 if self._first <= block < self._end - 1 else self._first
+
     def _open_block(self):
         full = self._head
-        block = (full + 1) % self._blocks
+        block = self._after(full)
         self._give_up(block)
         self._head = block
         self._offset = _HEADER
@@ -93,7 +100,7 @@ class Journal:
                 self._ledger.dropped(sample[0])
         self.window = [entry for entry in self.window if entry.block != block]
         if self._reader == block:
-            self._reader, self._reader_offset = (block + 1) % self._blocks, _HEADER
+            self._reader, self._reader_offset = self._after(block), _HEADER
 
     # --- reading
 
@@ -111,7 +118,7 @@ class Journal:
             if self._reader == self._head:
                 self._reader = -1
             else:
-                self._reader, self._reader_offset = (self._reader + 1) % self._blocks, _HEADER
+                self._reader, self._reader_offset = self._after(self._reader), _HEADER
 
     def acknowledged(self, entries):
         """The broker has confirmed these: clear their byte on flash, and let them go."""
@@ -179,7 +186,7 @@ class Journal:
     def _recover(self):
         """Find the head, and what still waits."""
         found = []  # (sequence, block, something waits)
-        for block in range(self._blocks):
+        for block in range(self._first, self._end):
             sequence, waiting = self._header(block)
             if sequence >= 0:
                 found.append((sequence, block, waiting))

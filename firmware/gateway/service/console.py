@@ -62,13 +62,17 @@ class Console:
         else:
             await self._answer_person(line)
 
+    async def _ask(self, *words):
+        answer = self._answerer.answer(*words)
+        return await answer if hasattr(answer, "send") else answer  # some have to ask a device first
+
     async def _answer_tool(self, line):
         number, answer = None, None
         try:
             request = None if self._too_long else json.loads(line)
             if isinstance(request, dict):
                 number = request.get("id")
-                answer = self._answerer.answer(request.get("op"))
+                answer = await self._ask(request.get("op"), request.get("of"), request.get("value"))
         except (ValueError, UnicodeError):
             pass
         if answer is None:
@@ -84,10 +88,11 @@ class Console:
 
     async def _answer_person(self, line):
         try:
-            name = line.decode().strip()
+            words = line.decode().split()
         except UnicodeError:
-            name = "?"
-        answer = None if self._too_long else self._answerer.answer(name)
+            words = ()
+        name = words[0] if words else "?"
+        answer = None if self._too_long or len(words) > 3 else await self._ask(name, *words[1:])
         if answer is None:
             self.refused += 1
             sys.stdout.write("no such request; try: help\r\n")

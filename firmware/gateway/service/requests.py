@@ -1,7 +1,10 @@
 """What the console can be asked. Each request gives a dict for tools; `text` turns it into lines for people."""
 
 import gc
+from binascii import hexlify
 
+from gateway.core import exact
+from gateway.core.errors import SettingError
 from gateway.core.quality import quality, reason_name
 
 HELP = (
@@ -9,6 +12,10 @@ HELP = (
     ("status", "is the gateway well: network, broker, time, buses, memory"),
     ("points", "every point with its last value and how good it is"),
     ("ledger", "where every sample went, stream by stream"),
+    ("buses", "every device on the buses: alive or silent, how fast, what went wrong"),
+    ("trace", "the last frames of a bus; name it if there are several"),
+    ("identify", "identify DEVICE: what a Modbus device says of itself"),
+    ("calibrate", "calibrate POINT VALUE: the probe stands in this now; twice for a line; VALUE forget: as delivered"),
 )
 _QUALITY = ("good", "uncertain", "bad")
 
@@ -23,17 +30,25 @@ def decimal(mantissa, exponent):
     return sign + str(whole) + "." + "0" * (-exponent - len(digits)) + digits
 
 
+def _hex(data):
+    return hexlify(data, " ").decode()
+
+
 class Requests:
     """Looks into the rooms, never in the way. `rooms` is the composition root's object."""
 
     def __init__(self, rooms):
         self._rooms = rooms
 
-    def answer(self, name):
-        """The dict for a request; None for an unknown one."""
-        if name in ("help", "status", "points", "ledger"):
+    def answer(self, name, of=None, value=None):
+        """The dict for a request about the thing that is named, or a coroutine that gives it; None for an unknown one."""
+        if name in ("help", "status", "points", "ledger", "buses"):
             return getattr(self, name)()
-        return None
+        if name == "trace":
+            return self.trace(of)
+        if name == "identify":
+            return self.identify(of)
+        return self.calibrate(of, value) if name == "calibrate" and of and value else None
 
     def help(self):
         return {"requests": [{"name": name, "about": about} for name, about in HELP]}
@@ -57,6 +72,64 @@ class Requests:
             "buses": [{"bus": bus.name, "requests": bus.requests, "errors": sum(bus.errors)} for bus in rooms.buses],
             "heap_free": gc.mem_free(),
         }
+
+    def buses(self):
+        rows = []
+        for bus in self._rooms.buses:
+            for unit in getattr(bus, "units", ()):
+                errors = [[reason_name(reason), count] for reason, count in enumerate(unit.errors) if count]
+                row = {
+                    "bus": bus.name,
+                    "unit": unit.number,
+                    "device": unit.name,
+                    "alive": not unit.dead,
+                    "requests": unit.requests,
+                    "response_us": unit.took_us,
+                    "errors": errors,
+                    "exception": unit.exception,
+                }
+                rows.append(row)
+        learned = [
+            [read.unit.name, read.function, address] for read in self._rooms.poller.reads for address, _ in read.cuts
+        ]
+        return {"units": rows, "learned": learned, "texts": self._rooms.poller.texts}
+
+    def trace(self, name):
+        for bus in self._rooms.buses:
+            if hasattr(bus, "trace") and (name is None or name == bus.name):
+                frames = []
+                for now_ms, unit, request, took_us, reason, exception, length, reply in bus.trace.rows():
+                    verdict = reason_name(reason) if reason else "ok"
+                    if exception:
+                        verdict += " {}".format(exception)
+                    frames.append([now_ms, unit, _hex(request), took_us, verdict, length, _hex(reply)])
+                return {"bus": bus.name, "frames": frames}
+        return None
+
+    def identify(self, name):
+        for unit in self._rooms.units:
+            if unit.name == name:
+                return self._identify(unit)
+        return None
+
+    async def _identify(self, unit):
+        return {"device": unit.name, "says": await self._rooms.identify(unit)}
+
+    def calibrate(self, name, value):
+        """A probe stands in something known: `value` in the point's unit, or "forget"."""
+        for point, exponent, _, _ in self._rooms.site["points"]:
+            if point == name:
+                mantissa = None if value == "forget" else exact.parse(str(value), exponent)
+                if mantissa is None and value != "forget":
+                    return {"calibrated": name, "result": "not a number: " + str(value)}
+                try:
+                    kept = self._rooms.calibrate(name, mantissa)
+                except SettingError as error:
+                    return {"calibrated": name, "result": "refused: " + reason_name(error.reason)}
+                if kept is None:
+                    return {"calibrated": name, "result": "not an analog input"}
+                return {"calibrated": name, "result": "kept" if kept else "in force, but flash did not take it"}
+        return None
 
     def points(self):
         rooms = self._rooms
@@ -98,7 +171,7 @@ def text(name, answer):
     """Yield the lines that a person gets."""
     if name == "help":
         for row in answer["requests"]:
-            yield "  {:8} {}".format(row["name"], row["about"])
+            yield "  {:10} {}".format(row["name"], row["about"])
     elif name == "status":
         yield "{gateway}  version {version}  config {config}  epoch {epoch}".format(**answer)
         yield "  up {} s, {} rounds, {} missed".format(answer["uptime_s"], answer["rounds"], answer["missed_slots"])
@@ -109,6 +182,28 @@ def text(name, answer):
         for bus in answer["buses"]:
             yield "  bus {bus}: {requests} requests, {errors} errors".format(**bus)
         yield "  heap free {}".format(answer["heap_free"])
+    elif name == "buses":
+        for row in answer["units"]:
+            errors = ", ".join(["{} {}".format(count, reason) for reason, count in row["errors"]]) or "no errors"
+            alive = "alive " if row["alive"] else "SILENT"
+            yield "  {bus} {unit:>3} {device:24}".format(**row) + " {} {} requests, {}".format(
+                alive, row["requests"], errors
+            )
+        for row in answer["texts"]:
+            yield "  {}: {} {}".format(*row)
+        for device, function, address in answer["learned"]:
+            yield "  learned: {} refuses reads across register {} (function {})".format(device, address, function)
+    elif name == "identify":
+        for name, text in answer["says"]:
+            yield "  {}: {}".format(name, text)
+    elif name == "calibrate":
+        yield "  {calibrated}: {result}".format(**answer)
+    elif name == "trace":
+        yield "  {bus}: uptime ms, unit, request, us to the answer, verdict, answer".format(**answer)
+        for now_ms, unit, request, took_us, verdict, length, reply in answer["frames"]:
+            yield "  {:>10} {:>3}  {}  {:>7}  {}".format(now_ms, unit, request, took_us, verdict)
+            if length:
+                yield "                  {}{}".format(reply, " ... {} bytes".format(length) if length > 33 else "")
     elif name == "points":
         for row in answer["points"]:
             yield "  {:32} {:>16}  {}".format(row["point"], row.get("value", "-"), row.get("reason", row["quality"]))

@@ -1,7 +1,7 @@
 """MQTT 3.1.1 at QoS 1 on umqtt.simple, subclassed here and nowhere else.
 
-umqtt makes the CONNECT packet and reads CONNACK, with every wait bounded by the sockets it gets from us. What follows is ours: one
-PUBLISH in one write, packet ids that wrap, answers read by a parser that believes nothing (field notes B.2).
+umqtt makes the CONNECT packet and reads CONNACK, with every wait bounded by the sockets it gets from us. What follows is ours: packet
+ids that wrap, answers read by a parser that believes nothing (field notes B.2).
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from umqtt import simple
 CONNECT_S = const(5)
 _ANSWER_MS = const(5000)  # PUBACK, PINGRESP; and progress of a write
 _STEP_MS = const(10)
+_SEGMENT = const(1400)  # bytes that are written at once, about a TCP segment
 
 
 class LinkDown(Exception):
@@ -83,19 +84,27 @@ class Client(simple.MQTTClient):
 
     async def publish(self, topic, payload, retain=False):
         """Send at QoS 1 and wait for its own PUBACK. topic and payload: bytes."""
+        await self.publish_pieces(topic, lambda: (payload,), retain)
+
+    async def publish_pieces(self, topic, pieces, retain=False):
+        """As publish(), for what is too long to lie in RAM at once: `pieces()` gives its parts, the same ones twice."""
         self.pid = self.pid % 65535 + 1
         pid = self.pid
-        size = 2 + len(topic) + 2 + len(payload)
-        packet = bytearray(b"\x33" if retain else b"\x32")
+        size = 2 + len(topic) + 2 + sum([len(piece) for piece in pieces()])
+        head = bytearray(b"\x33" if retain else b"\x32")
         while size > 127:
-            packet.append(size & 127 | 128)
+            head.append(size & 127 | 128)
             size >>= 7
-        packet.append(size)
-        packet.extend(len(topic).to_bytes(2, "big"))
-        packet.extend(topic)
-        packet.extend(pid.to_bytes(2, "big"))
-        packet.extend(payload)
-        await self._write(packet)
+        head.append(size)
+        head.extend(len(topic).to_bytes(2, "big"))
+        head.extend(topic)
+        head.extend(pid.to_bytes(2, "big"))
+        for piece in pieces():
+            if len(head) + len(piece) > _SEGMENT:
+                await self._write(head)
+                head = bytearray()
+            head.extend(piece)
+        await self._write(head)
         await self._await(0x40, pid)
 
     async def keep_alive(self):

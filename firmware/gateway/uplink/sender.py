@@ -23,7 +23,7 @@ _IDLE_MS = const(1000)
 class Sender:
     """Owns the connection to the broker. `journal` is the only source of samples; `diagnosis()` gives the diag dict."""
 
-    def __init__(self, site, link, clock, journal, epoch, version, diagnosis, random):
+    def __init__(self, site, link, clock, journal, epoch, version, diagnosis, random, texts):
         self._site = site
         self._link = link
         self._clock = clock
@@ -32,6 +32,7 @@ class Sender:
         self._version = version
         self._diagnosis = diagnosis
         self._random = random
+        self._texts = texts  # [device, name, text], growing: what identifies the devices
         self._base = "{}/{}/{}/".format(site["root"], site["site"], site["gateway"])
         self._base_name = "{}:{}:".format(site["site"], site["gateway"])
         self._exponents = {stream[0]: stream[3] for stream in site["streams"]}
@@ -122,25 +123,28 @@ class Sender:
         birth = {"ep": self._epoch, "bn": self._base_name, "devices": devices}
         await publish(self._topic("birth"), json.dumps(birth).encode(), True)
         for name, profile in site["devices"]:
-            prefix = name + "/"
-            streams = [
-                {
-                    "id": s[0],
-                    "name": s[1],
-                    "unit": s[2],
-                    "exponent": s[3],
-                    "kind": s[4],
-                    "class": CLASS_NAMES[s[5]],
-                    "period_s": s[6],
-                }
-                for s in site["streams"]
-                if s[1].startswith(prefix)
-            ]
-            payload = {"device": name, "profile": profile, "streams": streams}
-            await publish(self._topic("birth/" + name), json.dumps(payload).encode(), True)
+            texts = {point: text for device, point, text in self._texts if device == name}
+            await self._client.publish_pieces(
+                self._topic("birth/" + name), lambda: self._device_birth(name, profile, texts), True
+            )
         await publish(self._topic("state"), self._state(True), True)
         if self._unsynced_sent and self._clock.synced:
             await self._tell_time()
+
+    def _device_birth(self, name, profile, texts):
+        """Yield the JSON of one device, stream by stream."""
+        head = json.dumps({"device": name, "profile": profile, "texts": texts})
+        yield head[:-1].encode() + b', "streams": ['
+        prefix = name + "/"
+        comma = b""
+        for s in self._site["streams"]:
+            if s[1].startswith(prefix):
+                row = {"id": s[0], "name": s[1], "unit": s[2], "exponent": s[3], "kind": s[4]}
+                row["class"] = CLASS_NAMES[s[5]]
+                row["period_s"] = s[6]
+                yield comma + json.dumps(row).encode()
+                comma = b", "
+        yield b"]}"
 
     async def _tell_time(self):
         """Place what was published without a time: this uptime was that UTC."""

@@ -197,7 +197,7 @@ class Calls:
         return 0
 
     def _nvs_commit(self, arg: int, data: bytes) -> int:
-        self.board.spend("flash_program_us", 2)
+        self._busy_flash("flash_program_us", 2)
         self.board.nvs.commit()
         return 0
 
@@ -209,14 +209,20 @@ class Calls:
 
     def _flash_program(self, arg: int, data: bytes) -> int:
         self.board.flash.program(arg, data)
-        self.board.spend("flash_program_us", (len(data) + PAGE - 1) // PAGE)
+        self._busy_flash("flash_program_us", (len(data) + PAGE - 1) // PAGE)
         return 0
 
     def _flash_erase(self, arg: int, data: bytes) -> int:
         for block in range(struct.unpack("<I", data)[0]):
             self.board.flash.erase(arg + block * BLOCK)
-            self.board.spend("flash_erase_us")
+            self._busy_flash("flash_erase_us")
         return 0
+
+    def _busy_flash(self, cost: str, times: int = 1) -> None:
+        """The chip runs without its cache meanwhile, and serves no interrupt of a pin."""
+        self.board.pins.hold()
+        self.board.spend(cost, times)
+        self.board.pins.release()
 
     def _net_active(self, arg: int, data: bytes) -> int:
         interface, order = arg >> 2, arg & 3

@@ -38,7 +38,8 @@ class Pins:
         self.adc_holds_us: Callable[[int], int] = lambda now_us: 0  # for how long an analog level stays what it is
         self.pulses: dict[int, PulseSource] = {}
         self.inputs: dict[int, int] = {}  # levels driven from outside
-        self.lost_interrupts = 0
+        self.lost_interrupts = 0  # found the queue full
+        self.merged_interrupts = 0  # fell together with another edge of their pin while flash was busy
         self.reset()
 
     def reset(self) -> None:
@@ -51,6 +52,7 @@ class Pins:
         self.due: list[int] = []
         self._later: list[int] = []  # came while handlers run
         self._handling = False
+        self._held: set[int] | None = None  # pins with an edge while no interrupt is served
         self._counters: dict[int, _Counter] = {}
         self._epoch = getattr(self, "_epoch", 0) + 1
 
@@ -133,8 +135,22 @@ class Pins:
             self.timeline.at(at, lambda: self._fire(gpio, epoch))
         self.timeline.at(now + _SECOND, lambda: self._watch(gpio, epoch))
 
+    def hold(self) -> None:
+        """Flash is busy and the cache off: a pin keeps one mark that it had an edge, however many they are, until `release`."""
+        self._held = set()
+
+    def release(self) -> None:
+        """Interrupts are served again."""
+        held, self._held = self._held or set(), None
+        for gpio in sorted(held):
+            self._fire(gpio, self._epoch)
+
     def _fire(self, gpio: int, epoch: int) -> None:
         if epoch != self._epoch or gpio not in self._irq:
+            return
+        if self._held is not None:
+            self.merged_interrupts += gpio in self._held
+            self._held.add(gpio)
             return
         queue = self._later if self._handling else self.due
         if len(queue) >= self.IRQ_QUEUE:

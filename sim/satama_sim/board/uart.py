@@ -19,6 +19,7 @@ class SimUart:
     """One UART: what was sent leaves character by character, what arrives waits in a buffer of bounded size."""
 
     FIFO = 128
+    INVERTED = 0x100  # added to the number of a pin whose level is read the other way round
 
     def __init__(self, number: int, timeline: Timeline):
         self.number = number
@@ -28,6 +29,7 @@ class SimUart:
         self.char_us = 0
         self.overflows = 0
         self.tx_pin = self.rx_pin = -1
+        self.rx_inverted = False
         self._rx_buffer = 256
         self._tx_free_us = 0
         self._arriving: deque[tuple[int, int, bytes]] = deque()  # (end of the first character, char_us, data)
@@ -36,7 +38,8 @@ class SimUart:
     def init(self, baud: int, bits: int, parity: int, stop: int, tx: int, rx: int, rxbuf: int) -> None:
         self.baud = baud
         self.char_us = (2_000_000 * (1 + bits + (parity > 0) + stop) + baud) // (2 * baud)
-        self.tx_pin, self.rx_pin = tx, rx
+        self.rx_inverted = rx >= 0 and bool(rx & self.INVERTED)
+        self.tx_pin, self.rx_pin = tx, rx & ~self.INVERTED if self.rx_inverted else rx
         self._rx_buffer = rxbuf
         self._received.clear()
         self._arriving.clear()
@@ -48,9 +51,13 @@ class SimUart:
         if self.wire:
             self.wire.transmit(self, start, self.char_us, data)
 
-    def receive(self, start_us: int, char_us: int, data: bytes) -> None:
-        """Characters come in from the wire, the first one begins at `start_us`."""
-        self._arriving.append((start_us + char_us, char_us, data))
+    def receive(self, start_us: int, char_us: int, data: bytes, inverted: bool = False) -> None:
+        """Characters come in from the wire, the first one begins at `start_us`. `inverted`: the line is low while it is idle."""
+        self._settle()  # nobody may ever read them: what waits stays bounded
+        if inverted != self.rx_inverted:
+            data = misread(data)
+        if data:
+            self._arriving.append((start_us + char_us, char_us, data))
 
     def _settle(self) -> None:
         now = self.timeline.now_us
@@ -81,3 +88,14 @@ class SimUart:
     def next_byte_us(self) -> int | None:
         """When the next character will be complete (for polls)."""
         return self._arriving[0][0] if self._arriving else None
+
+
+def misread(data: bytes) -> bytes:
+    """What a UART makes of characters (8N1, one right behind the other) on a line that it reads upside down."""
+    levels = "".join("1" + f"{~byte & 0xFF:08b}"[::-1] + "0" for byte in data) + 9 * "0"
+    heard = bytearray()
+    at = levels.find("10")  # the idle line is low already, so only the next edge down looks like a start bit
+    while at >= 0:
+        heard.append(int(levels[at + 2 : at + 10][::-1], 2))
+        at = levels.find("10", at + 10)
+    return bytes(heard)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..board.pins import Pins
 from ..board.uart import SimUart
 from ..timeline import Event, Timeline
+from .faults import Noise
+
+if TYPE_CHECKING:
+    from .monitor import BusMonitor
 
 FIXED_GAP_ABOVE = 19_200  # Modbus over serial line V1.02, 2.5.1.1: fixed times above this rate
-FIXED_GAP_US = 1_750
+FIXED_GAP_US, FIXED_CHARACTER_GAP_US = 1_750, 750
 _SAME_ROUND_US = 60_000  # a request that follows later than this does not belong to the same run of requests
 
 
 class Slaves(Protocol):
-    """The units on the line."""
+    """The units on the line. `usual_us`, if there is one: what the last answer would have taken without any fault."""
 
     def answer(self, frame: bytes, now_us: int) -> list[tuple[int, bytes, int]]:
         """Replies to one frame: (unit, frame, microseconds from the end of the request to the start of the reply)."""
@@ -24,15 +29,13 @@ class Slaves(Protocol):
 class Transaction:
     """What the line saw of one request and its answer."""
 
-    __slots__ = ("end_us", "gap_us", "reply", "request", "request_end_us", "start_us")
+    __slots__ = ("end_us", "gap_us", "request_end_us", "start_us")
 
-    def __init__(self, start_us: int, request_end_us: int, request: bytes):
+    def __init__(self, start_us: int, request_end_us: int):
         self.start_us = start_us
         self.request_end_us = request_end_us
-        self.request = request
-        self.reply = b""
         self.end_us = request_end_us
-        self.gap_us = 0
+        self.gap_us = 0  # silence due after the answer; 0 while there is none
 
 
 class Rs485Bus:
@@ -53,6 +56,7 @@ class Rs485Bus:
         self.slaves = slaves
         self.gaps_us = gaps_us  # silence that a unit wants before the next request
         self.connected = True  # the plug of the bus at the cabinet
+        self.echo = False  # the master's receiver hears what it sends
         self.collisions = 0
         self.cut_frames = 0  # direction pin released too early, or not driven at all
         self.requests = 0
@@ -61,6 +65,9 @@ class Rs485Bus:
         self.on_wire: list[
             Callable[[int, bytes], None]
         ] = []  # (start, bytes) of everything that is sent, for observers
+        self.monitor: BusMonitor | None = None
+        self._asked: Counter[int] = Counter()
+        self._noise: Noise | None = None
         self._uart: SimUart | None = None
         self._busy_until = 0
         self._frame = bytearray()
@@ -69,8 +76,23 @@ class Rs485Bus:
         self._last: Transaction | None = None
 
     def t35_us(self, char_us: int) -> int:
-        baud = self._uart.baud if self._uart else 9600
-        return FIXED_GAP_US if baud > FIXED_GAP_ABOVE else (7 * char_us + 1) // 2
+        """Least silence between frames."""
+        return FIXED_GAP_US if self._is_fast() else (7 * char_us + 1) // 2
+
+    def t15_us(self, char_us: int) -> int:
+        """Most silence within a frame."""
+        return FIXED_CHARACTER_GAP_US if self._is_fast() else 3 * char_us // 2
+
+    def _is_fast(self) -> bool:
+        return self._uart is not None and self._uart.baud > FIXED_GAP_ABOVE
+
+    def noise(self, percent: int, seed: int = 1) -> None:
+        """From now on so many percent of the frames arrive damaged, at either end; the seed says which. 0: none."""
+        self._noise = Noise(seed, percent) if percent else None
+
+    def requests_to(self, unit: int) -> int:
+        """How many requests the master has sent to a unit."""
+        return self._asked[unit]
 
     # --- the master
 
@@ -88,13 +110,19 @@ class Rs485Bus:
                 for at, byte in enumerate(data)
                 if self.pins.high_throughout(self.de_pin, start_us + at * char_us, start_us + (at + 1) * char_us)
             )
+        if data and self.echo and self._uart:
+            self._uart.receive(start_us, char_us, data)
         if data and self.connected:
+            if self.monitor:
+                self.monitor.sent(start_us, end_us, char_us, data)
             self.put(start_us, end_us, char_us, data)
 
     def join(self, data: bytes) -> None:
         """Somebody else on the line (another master or slave, on a pty) sends."""
         if not self._uart or not self.connected:
             return
+        if self.monitor:
+            self.monitor.joined()
         start, char_us = max(self.timeline.now_us, self._busy_until), self._uart.char_us
         self.put(start, start + len(data) * char_us, char_us, data, ours=False)
         self.deliver(start, char_us, data)
@@ -121,34 +149,45 @@ class Rs485Bus:
         self._frame.clear()
         self._silence = None
         if ours:
-            self._account(Transaction(self._frame_start, end_us, frame))
+            self._asked[frame[0]] += 1
+            self._account(Transaction(self._frame_start, end_us))
+        transaction = self._last
+        if self._noise:
+            frame = self._noise(frame)
         t35 = self.t35_us(char_us)
-        for unit, reply, delay_us in self.slaves.answer(frame, self.timeline.now_us):
+        replies = self.slaves.answer(frame, self.timeline.now_us) if frame else []
+        usual_us = getattr(self.slaves, "usual_us", None)
+        for unit, reply, delay_us in replies:
             start = end_us + max(delay_us, t35)
+            if self.monitor and (usual_us is None or delay_us <= usual_us):
+                self.monitor.due(unit, start + len(reply) * char_us)
             self.timeline.at(
-                start, lambda unit=unit, reply=reply, start=start: self._reply(unit, reply, start, char_us)
+                start,
+                lambda unit=unit, reply=reply, start=start: self._reply(transaction, unit, reply, start, char_us),
             )
 
     # --- the slaves
 
-    def _reply(self, unit: int, reply: bytes, start_us: int, char_us: int) -> None:
+    def _reply(self, asked: Transaction | None, unit: int, reply: bytes, start_us: int, char_us: int) -> None:
         if not self.connected:
             return
+        end_us = start_us + len(reply) * char_us
+        if self.monitor:
+            self.monitor.answered(unit, start_us, end_us, char_us, reply)
         if start_us < self._busy_until or self._frame:
             self.collisions += 1
             reply = bytes(byte ^ 0x55 for byte in reply)
-        end_us = start_us + len(reply) * char_us
         self._busy_until = max(self._busy_until, end_us)
         for observer in self.on_wire:
             observer(start_us, reply)
-        if self._last:
-            self._last.reply = reply
-            self._last.end_us = end_us
-            self._last.gap_us = max(self.t35_us(char_us), self.gaps_us.get(unit, 0))
-            self.wire_limit_us += end_us - self._last.request_end_us + self._last.gap_us
-            self.busy_us += end_us - self._last.request_end_us + self._last.gap_us
+        if asked and asked is self._last:  # what comes after the next request has begun costs its time there
+            gap_us = max(self.t35_us(char_us), self.gaps_us.get(unit, 0))
+            more_us = max(0, end_us - asked.end_us) + gap_us - asked.gap_us
+            asked.end_us, asked.gap_us = max(end_us, asked.end_us), gap_us
+            self.wire_limit_us += more_us
+            self.busy_us += more_us
         if self._uart:
-            self.deliver(start_us, char_us, reply)
+            self.deliver(start_us, char_us, self._noise(reply) if self._noise else reply)
 
     def deliver(self, start_us: int, char_us: int, data: bytes) -> None:
         """Bytes reach the master's receiver, unless it is still driving the line."""
@@ -166,8 +205,8 @@ class Rs485Bus:
         wire = transaction.request_end_us - transaction.start_us
         self.wire_limit_us += wire
         self.busy_us += wire
-        if last and last.reply:
+        if last and last.gap_us:
             slack = transaction.start_us - (last.end_us + last.gap_us)
-            if 0 < slack < _SAME_ROUND_US:
+            if slack < _SAME_ROUND_US:
                 self.busy_us += slack
         self._last = transaction

@@ -1,6 +1,7 @@
 """From a compiled site to its world: which model stands for which device."""
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from satama_sim.world.bed import AnalogSoilProbe, FlowMeter, RelayBoard, SoilProbe
@@ -11,6 +12,8 @@ from satama_sim.world.street_bin import StreetBin
 from satama_sim.world.water import PulseWaterMeter, SteadyPulses, WaterMeter
 from satama_sim.world.world import World
 
+REFERENCE_UV = 2_200_000  # supply of ratiometric sensors, behind a divider
+_LOOP_UA = (4000, 20000)
 _BY_KIND = {"heat_meter": HeatMeter, "water_meter": WaterMeter, "relay_board": RelayBoard, "relay": RelayBoard}
 _PLANTED = (SoilProbe, AnalogSoilProbe)
 
@@ -36,7 +39,7 @@ def build_world(
     beds = iter([overrides.get(probe, {}).get("bed", probe) for probe in probes])
     meters = iter(probes)
     for device, profile, model in chosen:
-        options = {**_from_site(device), **overrides.get(device.id, {})}
+        options = {**_from_site(device, profile), **overrides.get(device.id, {})}
         if model is RelayBoard and "valves" not in options:
             coils = [point.name for point in profile.points if point.type == "bool"]
             options["valves"] = dict(zip(coils, beds, strict=False))
@@ -71,11 +74,19 @@ def choose_model(profile: Any) -> type[Model]:
     return Model
 
 
-def _from_site(device: Any) -> dict[str, Any]:
-    """What the site file says about one installed device: its calibration, its pulse value."""
+def _from_site(device: Any, profile: Any) -> dict[str, Any]:
+    """What the site file says about one installed device: its calibration, its span, its pulse value."""
     options = {}
     for point in (getattr(device, "point", None) or {}).values():
-        for key in ("calibration", "per_pulse"):
+        for key in ("calibration", "per_pulse", "span"):
             if getattr(point, key, None) is not None:
                 options[key] = getattr(point, key)
+    analog, span = getattr(profile, "analog", None), options.pop("span", (4, 20))
+    if analog is None:
+        return options
+    if analog.loop_ohm is not None and "calibration" not in options:
+        options["calibration"] = [(ua * analog.loop_ohm, value) for ua, value in zip(_LOOP_UA, span, strict=True)]
+    elif analog.ratiometric:
+        table = options.get("calibration") or profile.points[0].calibration
+        options["calibration"] = [(Fraction(x * REFERENCE_UV, 1_000_000), value) for x, value in table]
     return options

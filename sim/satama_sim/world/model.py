@@ -172,7 +172,7 @@ class Model:
 
 
 class AnalogModel(Model):
-    """A device with one analog output, described by a straight line through two (microvolts, value) points.
+    """A device with one analog output, described by a line through (microvolts, value) points, straight between them.
 
     The value of its point is what the line makes of the microvolts now, so a test can expect exactly that.
     """
@@ -181,9 +181,9 @@ class AnalogModel(Model):
         self._curve_point = next((p for p in self.points if calibration or getattr(p, "calibration", None)), None)
         if self._curve_point is None:
             raise ValueError(f"device {self.id}: an analog device needs a point with a calibration")
-        (uv0, v0), (uv1, v1) = calibration or self._curve_point.calibration
-        self._uv0, self._v0 = Fraction(uv0), Fraction(v0)
-        self._slope = (Fraction(v1) - self._v0) / (Fraction(uv1) - self._uv0)  # units per microvolt
+        table = calibration or self._curve_point.calibration
+        self._line = sorted((Fraction(uv), Fraction(value)) for uv, value in table)
+        self._inverse = sorted((value, uv) for uv, value in self._line)
 
     def microvolts(self) -> int:
         self.catch_up()
@@ -198,9 +198,16 @@ class AnalogModel(Model):
     def ratio(self, name: str) -> tuple[int, int] | None:
         if name != self._curve_point.name:
             return super().ratio(name)
-        shown = (self.microvolts() - self._uv0) * self._slope + self._v0
+        shown = _on_line(self._line, Fraction(self.microvolts()))
         return shown.numerator, shown.denominator
 
     def _to_microvolts(self, value: Fraction, noise: int = 0) -> int:
-        exact = round_half_even((value - self._v0) / self._slope + self._uv0)
+        exact = round_half_even(_on_line(self._inverse, value))
         return min(ADC_LIMIT_UV, max(0, exact + noise))
+
+
+def _on_line(points: list[tuple[Fraction, Fraction]], x: Fraction) -> Fraction:
+    """The y at x on the line through the points (ascending x), beyond its ends as at its ends."""
+    at = next((i for i in range(1, len(points) - 1) if x < points[i][0]), len(points) - 1)
+    (x0, y0), (x1, y1) = points[at - 1], points[at]
+    return y0 + (x - x0) * (y1 - y0) / (x1 - x0)

@@ -15,10 +15,9 @@ F32_MAX = Fraction(2**24 - 1) * 2**104
 TIE = Fraction(2**24 + 1)  # exactly between two singles
 
 
-def codec(type="u16", scale="1", word_order="big", invalid=(), kind="gauge"):
-    return Codec(
-        SimpleNamespace(type=type, scale=Decimal(scale), word_order=word_order, invalid=list(invalid), kind=kind)
-    )
+def codec(type="u16", scale="1", invalid=(), **more):
+    usual = {"kind": "gauge", "word_order": "big", "byte_order": "big", "bits": None, "rollover": None, "states": {}}
+    return Codec(SimpleNamespace(**{**usual, "type": type, "scale": Decimal(scale), "invalid": list(invalid), **more}))
 
 
 def ratio(value):
@@ -89,15 +88,19 @@ def test_whole_numbers_are_rounded_half_even(type_, scale, value):
     assert it.decode(encoded) == raw * Fraction(scale)
 
 
-@given(st.sampled_from(sorted(BITS)), st.sampled_from(["big", "little"]), st.integers(0, 2**64 - 1))
-def test_words_and_back(type_, order, number):
-    it = codec(type_, word_order=order)
+ends = st.sampled_from(["big", "little"])
+
+
+@given(st.sampled_from(sorted(BITS)), ends, ends, st.integers(0, 2**64 - 1))
+def test_words_and_back(type_, word_order, byte_order, number):
+    it = codec(type_, word_order=word_order, byte_order=byte_order)
     raw = number % 2**it.bits
     words = it.words(raw)
     assert len(words) == max(1, it.bits // 16)
     assert it.raw(words) == raw
-    if order == "big" and it.bits >= 16:
-        assert struct.pack(f">{len(words)}H", *words) == raw.to_bytes(it.bits // 8, "big")
+    if type_ != "bool":
+        wire = b"".join(word.to_bytes(2, byte_order) for word in words[:: 1 if word_order == "big" else -1])
+        assert wire == raw.to_bytes(it.bits // 8, "big")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +119,60 @@ def test_words_and_back(type_, order, number):
 def test_vectors(type_, order, value, words):
     it = codec(type_, word_order=order)
     assert it.words(it.encode(ratio(value))) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "bytes_", "expected"),
+    [("big", "big", "ABCD"), ("little", "big", "CDAB"), ("big", "little", "BADC"), ("little", "little", "DCBA")],
+)
+def test_the_four_orders(words, bytes_, expected):
+    shown = codec("u32", word_order=words, byte_order=bytes_).words(int.from_bytes(b"ABCD", "big"))
+    assert b"".join(word.to_bytes(2, "big") for word in shown).decode() == expected
+    eight = codec("u64", word_order=words, byte_order=bytes_).words(int.from_bytes(b"ABCDEFGH", "big"))
+    pairs = {"ABCD": "ABCDEFGH", "CDAB": "GHEFCDAB", "BADC": "BADCFEHG", "DCBA": "HGFEDCBA"}
+    assert b"".join(word.to_bytes(2, "big") for word in eight).decode() == pairs[expected]
+
+
+def test_decimal_digits():
+    it = codec("bcd32", "0.001", kind="counter")
+    assert it.words(it.encode((12_345_678, 1000))) == [0x1234, 0x5678]
+    assert it.decode(0x12345678) == Fraction(12_345_678, 1000)
+    assert it.encode((100_000_001, 1000)) == 1, "it has eight digits"
+    assert codec("bcd16").encode((12_000, 1)) == 0x9999
+    assert codec("bcd16", invalid=[0xFFFF]).encode((12_000, 1)) == 0xFFFF
+    assert it.decode(0x1234567A) is None
+
+
+def test_bits_of_a_register():
+    it = codec("u16", "0.5", bits=(4, 3))
+    assert it.encode((5, 2)) == 5 << 4
+    assert it.mask == 0b111_0000
+    assert it.decode(0xFF0F | 5 << 4) == Fraction(5, 2)
+    assert it.encode((100, 1)) == 7 << 4
+    assert codec("u16", bits=(4, 3), invalid=[0xFFFF]).encode(None) == 0xFFFF
+    assert codec("u32", word_order="little", bits=(16, 8)).words(0xAB << 16) == [0, 0xAB]
+
+
+def test_texts_of_a_list():
+    it = codec("string", length=3, states={"A": 0, "B1": 1}, kind="state")
+    assert it.words(it.encode((1, 1))) == [0x4231, 0, 0]
+    assert it.decode(it.encode((1, 1))) == 1
+    assert it.encode((7, 1)) is None
+    assert it.decode(int.from_bytes(b"C\0\0\0\0\0", "big")) is None
+
+
+def test_markers_that_fill_some_bits():
+    it = codec("s32", invalid=[(0xFFFF_0000, 0x7FFF_0000)])
+    assert it.encode(None) == 0x7FFF_0000
+    assert it.decode(0x7FFF_1234) is None
+    assert it.decode(0x7FFE_1234) == 0x7FFE_1234
+
+
+def test_a_counter_begins_again_where_its_maker_says():
+    it = codec("u32", "0.01", kind="counter", rollover=Decimal(1_000_000))
+    assert it.encode((1_000_000, 1)) == 0
+    assert it.encode((123_456_789, 100)) == 123_456_789 % 100_000_000
+    assert codec("f32", kind="counter", rollover=Decimal(100)).encode((101, 1)) == 0x3F80_0000
 
 
 def test_counters_beyond_2_to_the_24_and_32():

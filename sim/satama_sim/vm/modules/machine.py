@@ -188,8 +188,10 @@ class _Counter:
 
 
 class UART:
-    INV_TX = 1
-    INV_RX = 2
+    INV_RX = 4  # as the ESP32's: bits of its signals
+    INV_TX = 32
+    INV_RTS = 64
+    INV_CTS = 8
 
     def __new__(cls, number, *_, **__):
         if number not in _uarts:  # there is one object for each UART
@@ -228,6 +230,8 @@ class UART:
         # how far ahead of the wire the buffers let a writer get
         self._tx_room_us = (max(self._options["txbuf"], 129) + 128) * self._char_us
         tx, rx, rxbuf = _gpio(self._options["tx"]), _gpio(self._options["rx"]), max(self._options["rxbuf"], 129)
+        if self._options["invert"] & UART.INV_RX:
+            rx |= 0x100  # a pin whose level is read the other way round
         if link.call(20, self._number, struct.pack("<IBBBhhH", baudrate, bits, code, stop, tx, rx, rxbuf)) < 0:
             raise ValueError("UART({}) does not exist".format(self._number))
 

@@ -65,6 +65,7 @@ class poll:
     def __init__(self):
         self._entries = []
         self._idle_at = -1  # link.stream_calls when the host last said that nothing is ready
+        self._idle_until = 0  # and until when that holds
 
     def _find(self, stream):
         for entry in self._entries:
@@ -108,7 +109,7 @@ class poll:
         if us == 0:
             link.look()
         ready = self._probed()
-        idle = self._idle_at == link.stream_calls and link.now < link.quiet_until
+        idle = self._idle_at == link.stream_calls and link.now < self._idle_until
         if idle and link.uart_polled and any(entry.is_uart for entry in self._entries):
             idle = False  # bytes on a wire arrive without an event that the host could foretell
         if ready or us == 0:
@@ -124,6 +125,7 @@ class poll:
         link.call(2, us, pairs)
         answer = link.data()
         self._idle_at = -1 if answer else link.stream_calls
+        self._idle_until = link.quiet_until
         for at in range(0, len(answer), 4):
             handle, events = struct.unpack_from("<HH", answer, at)
             for entry in self._entries:
