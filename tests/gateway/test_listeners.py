@@ -84,6 +84,7 @@ def test_every_value_of_the_customer_port_arrives_exactly(h1):
     assert set(reasons(h1, "meter/energy_import", 580)) == {""}
     seen, wrong = account(h1)
     assert seen == port(h1).requests and wrong == uart(h1).overflows == 0
+    assert f"port listening: {seen} good, no errors" in h1.type("buses", wait=0.4)
 
 
 def test_every_second_and_twice_at_once_is_not_too_fast(h1):

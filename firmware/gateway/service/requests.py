@@ -30,6 +30,15 @@ def decimal(mantissa, exponent):
     return sign + str(whole) + "." + "0" * (-exponent - len(digits)) + digits
 
 
+def _counted(errors):
+    """[[reason, how often], ...]"""
+    return [[reason_name(reason), count] for reason, count in enumerate(errors) if count]
+
+
+def _said(errors):
+    return ", ".join(["{} {}".format(count, reason) for reason, count in errors]) or "no errors"
+
+
 def _hex(data):
     return hexlify(data, " ").decode()
 
@@ -77,7 +86,6 @@ class Requests:
         rows = []
         for bus in self._rooms.buses:
             for unit in getattr(bus, "units", ()):
-                errors = [[reason_name(reason), count] for reason, count in enumerate(unit.errors) if count]
                 row = {
                     "bus": bus.name,
                     "unit": unit.number,
@@ -85,14 +93,19 @@ class Requests:
                     "alive": not unit.dead,
                     "requests": unit.requests,
                     "response_us": unit.took_us,
-                    "errors": errors,
+                    "errors": _counted(unit.errors),
                     "exception": unit.exception,
                 }
                 rows.append(row)
         learned = [
             [read.unit.name, read.function, address] for read in self._rooms.poller.reads for address, _ in read.cuts
         ]
-        return {"units": rows, "learned": learned, "texts": self._rooms.poller.texts}
+        listening = [
+            {"bus": bus.name, "good": bus.reader.good, "errors": _counted(bus.errors)}
+            for bus in self._rooms.buses
+            if not hasattr(bus, "units")
+        ]
+        return {"units": rows, "listening": listening, "learned": learned, "texts": self._rooms.poller.texts}
 
     def trace(self, name):
         for bus in self._rooms.buses:
@@ -184,11 +197,12 @@ def text(name, answer):
         yield "  heap free {}".format(answer["heap_free"])
     elif name == "buses":
         for row in answer["units"]:
-            errors = ", ".join(["{} {}".format(count, reason) for reason, count in row["errors"]]) or "no errors"
             alive = "alive " if row["alive"] else "SILENT"
             yield "  {bus} {unit:>3} {device:24}".format(**row) + " {} {} requests, {}".format(
-                alive, row["requests"], errors
+                alive, row["requests"], _said(row["errors"])
             )
+        for row in answer["listening"]:
+            yield "  {bus} listening: {good} good, ".format(**row) + _said(row["errors"])
         for row in answer["texts"]:
             yield "  {}: {} {}".format(*row)
         for device, function, address in answer["learned"]:
