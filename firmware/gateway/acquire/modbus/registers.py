@@ -17,7 +17,6 @@ _WIDTH = {
     "bcd64": 64,
 }
 _NO_NUMBER = {"f32": 0x7F80_0000, "f64": 0x7FF0_0000_0000_0000}  # all bits of the exponent: infinity or NaN
-_PLAIN = (None,)
 
 _INVALID = (0, pack(BAD, INVALID))
 _OVERFLOW = (0, pack(BAD, OVERFLOW))
@@ -31,14 +30,18 @@ def value(buf, at, field):
     is raw * m * 10 ** shift.
     """
     try:
-        return _value(buf, at, field, field[7] if len(field) > 7 else _PLAIN)
+        return _value(buf, at, field)
     except IndexError:
         return _SHORT
 
 
-def _value(buf, at, field, more):
-    _, offset, kind, order, m, shift, invalid = field[:7]
-    rule = more[0]
+def _value(buf, at, field):
+    rule = None
+    if len(field) == 7:
+        _, offset, kind, order, m, shift, invalid = field
+    else:
+        _, offset, kind, order, m, shift, invalid, more = field
+        rule = more[0]
     width = 0
     if kind == "bool":
         raw = buf[at + (offset >> 3)] >> (offset & 7) & 1
@@ -47,7 +50,7 @@ def _value(buf, at, field, more):
     else:
         width = _WIDTH[kind]
         raw = _raw(buf, at + 2 * offset, width, order)
-    if raw is None or _is_marked(raw, invalid):
+    if raw is None or invalid and _is_marked(raw, invalid):
         return _INVALID
     if rule == "bits":
         raw = raw >> more[1] & (1 << more[2]) - 1
@@ -57,11 +60,12 @@ def _value(buf, at, field, more):
         if not -10 <= power <= 10:
             return _INVALID
         shift += power
-    if not width or kind[0] == "u":
+    family = kind[0]
+    if not width or family == "u":
         mantissa = exact.scale(raw, m, shift)
-    elif kind[0] == "s":
+    elif family == "s":
         mantissa = exact.scale(_signed(raw, width), m, shift)
-    elif kind[0] == "f":
+    elif family == "f":
         ones = _NO_NUMBER[kind]
         if raw & ones == ones:
             return _INVALID
@@ -76,6 +80,11 @@ def _value(buf, at, field, more):
 
 def _raw(buf, at, width, order):
     """The bits as an unsigned number. order: where its bytes (A the most significant) stand on the wire."""
+    if order == "ABCD":
+        raw = 0
+        for i in range(at, at + (width >> 3)):
+            raw = raw << 8 | buf[i]
+        return raw
     step = 2
     if order[0] == "C" or order[0] == "D":
         at += (width >> 3) - 2
