@@ -47,6 +47,9 @@ class Gateway:
         self.journal = Journal(partition, self.ledger, 0, blocks)
         self.epoch = self._next_epoch()
         self.pipeline = Pipeline(site)
+        site["points"] = [
+            (name, exponent) for name, exponent, _, _ in site["points"]
+        ]  # the rest is in the pipeline now
         self.buses = [self._bus(spec) for spec in site["buses"]]
         self.units = [self._unit(spec) for spec in site["units"]]
         self.pulses = None
@@ -65,6 +68,9 @@ class Gateway:
             self._keep_verdicts,
         )
         self.poller.recall(self.state.get(_VERDICTS) or b"")
+        self._periods = [poll[0] for poll in site["polls"]]
+        for built in ("buses", "units", "polls", "texts"):
+            del site[built]
         self.link = network.link(site["network"])
         self.sender = Sender(
             site,
@@ -210,7 +216,6 @@ class Gateway:
         return diagnosis
 
     async def run(self):
-        periods = [poll[0] for poll in self.site["polls"]]
         asyncio.create_task(self.sender.run())
         asyncio.create_task(self.console.run())
         if self.pulses:
@@ -218,7 +223,7 @@ class Gateway:
         for bus in self.buses:
             if hasattr(bus, "run"):  # one that listens
                 asyncio.create_task(bus.run())
-        asyncio.create_task(health.guard(self.poller, self.clock, max(periods)))
+        asyncio.create_task(health.guard(self.poller, self.clock, max(self._periods)))
         await self.poller.run()
 
 
@@ -230,7 +235,7 @@ def main(path):
     """Run the cabinet that `path` describes. Returns only when that file cannot be used; the reason is on the console."""
     try:
         with open(path, "rb") as file:
-            site = site_file.load(file.read())
+            site = site_file.load(file)
     except (OSError, SettingError, ValueError) as error:
         print("satama: no usable site file", path, repr(error), "- build and deploy it again")
         return

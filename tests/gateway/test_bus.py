@@ -252,7 +252,7 @@ from gateway.acquire.modbus import protocol
 from gateway.core import site as site_file
 
 with open("/site_a.bin", "rb") as file:
-    rooms = app.Gateway(site_file.load(file.read()))
+    rooms = app.Gateway(site_file.load(file))
 
 
 async def write():

@@ -3,24 +3,38 @@
 import json
 from binascii import crc32
 
+from micropython import const
+
 from gateway.core.errors import SettingError
 from gateway.core.quality import CRC, INVALID, SHORT
 
 VERSION = b"1"
+_LONGEST_HEAD = const(64)
+_PIECE = const(512)
 
 
-def load(data):
-    """The body of a compiled site. SettingError: SHORT (cut off), CRC (damaged), INVALID (another format)."""
-    end = data.find(b"\n")
-    words = data[:end].split(b" ") if 0 < end < 64 else ()
+def load(file):
+    """The body of a compiled site, read from a binary file. SettingError: SHORT (cut off), CRC (damaged), INVALID (another format)."""
+    head = file.read(_LONGEST_HEAD)
+    end = head.find(b"\n")
+    words = head[:end].split(b" ") if end > 0 else ()
     if len(words) != 4 or words[0] != b"satama-site" or words[1] != VERSION:
         raise SettingError(INVALID)
-    body = data[end + 1 :]
-    if len(body) != int(words[2]):
+    left = int(words[2])
+    file.seek(end + 1)
+    crc = 0
+    while left > 0:
+        piece = file.read(min(left, _PIECE))
+        if not piece:
+            raise SettingError(SHORT)
+        crc = crc32(piece, crc)
+        left -= len(piece)
+    if file.read(1):
         raise SettingError(SHORT)
-    if crc32(body) != int(words[3], 16):
+    if crc != int(words[3], 16):
         raise SettingError(CRC)
-    return _shared(json.loads(body), {}, [])
+    file.seek(end + 1)
+    return _shared(json.load(file), {}, [])  # never the whole text in RAM
 
 
 def _shared(value, texts, empty):

@@ -10,7 +10,6 @@ import sys
 
 from micropython import const
 
-from gateway.service import requests
 
 _LONGEST = const(256)
 _PIECE = const(64)  # 5 ms at 115200 baud
@@ -97,6 +96,8 @@ class Console:
             self.refused += 1
             sys.stdout.write("no such request; try: help\r\n")
             return
-        for row in requests.text(name, answer):
+        from gateway.service import wording
+
+        for row in wording.text(name, answer):
             sys.stdout.write(row + "\r\n")
             await asyncio.sleep_ms(0)  # a slow line must not hold up the buses

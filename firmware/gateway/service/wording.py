@@ -1,0 +1,55 @@
+"""How the console's answers read to a person. Loaded when the first person asks."""
+
+
+def text(name, answer):
+    """Yield the lines that a person gets."""
+    if name == "help":
+        for row in answer["requests"]:
+            yield "  {:10} {}".format(row["name"], row["about"])
+    elif name == "status":
+        yield "{gateway}  version {version}  config {config}  epoch {epoch}".format(**answer)
+        yield "  up {} s, {} rounds, {} missed".format(answer["uptime_s"], answer["rounds"], answer["missed_slots"])
+        yield "  network {network}, broker {broker} {broker_error}".format(**answer)
+        yield "  time from {}".format(answer["time"]) + (
+            ", unix {}".format(answer["unix_s"]) if answer["unix_s"] else ", not set"
+        )
+        for bus in answer["buses"]:
+            yield "  bus {bus}: {requests} requests, {errors} errors".format(**bus)
+        yield "  heap free {}".format(answer["heap_free"])
+    elif name == "buses":
+        for row in answer["units"]:
+            alive = "alive " if row["alive"] else "SILENT"
+            yield "  {bus} {unit:>3} {device:24}".format(**row) + " {} {} requests, {}".format(
+                alive, row["requests"], _said(row["errors"])
+            )
+        for row in answer["listening"]:
+            yield "  {bus} listening: {good} good, ".format(**row) + _said(row["errors"])
+        for row in answer["texts"]:
+            yield "  {}: {} {}".format(*row)
+        for device, function, address in answer["learned"]:
+            yield "  learned: {} refuses reads across register {} (function {})".format(device, address, function)
+    elif name == "identify":
+        for name, text in answer["says"]:
+            yield "  {}: {}".format(name, text)
+    elif name == "calibrate":
+        yield "  {calibrated}: {result}".format(**answer)
+    elif name == "trace":
+        yield "  {bus}: uptime ms, unit, request, us to the answer, verdict, answer".format(**answer)
+        for now_ms, unit, request, took_us, verdict, length, reply in answer["frames"]:
+            yield "  {:>10} {:>3}  {}  {:>7}  {}".format(now_ms, unit, request, took_us, verdict)
+            if length:
+                yield "                  {}{}".format(reply, " ... {} bytes".format(length) if length > 33 else "")
+    elif name == "points":
+        for row in answer["points"]:
+            yield "  {:32} {:>16}  {}".format(row["point"], row.get("value", "-"), row.get("reason", row["quality"]))
+    elif name == "ledger":
+        head = "  {:32} {:>9} {:>9} {:>7} {:>7} {:>7}"
+        yield head.format("stream", "produced", "acked", "queued", "dropped", "quarant")
+        for row in answer["streams"]:
+            yield head.format(*row)
+        yield head.format("all", *[answer[k] for k in ("produced", "acknowledged", "queued", "dropped", "quarantined")])
+        yield "  balanced" if answer["balanced"] else "  NOT BALANCED: report this"
+
+
+def _said(errors):
+    return ", ".join(["{} {}".format(count, reason) for reason, count in errors]) or "no errors"
