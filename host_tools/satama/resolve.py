@@ -77,6 +77,8 @@ def _devices(resolved: Resolved) -> Iterator[Problem]:
             if error.problems:
                 broken.add(path)
             continue
+        if profile not in resolved.profiles.values():
+            resolved.warnings += _doubts(source, key, profile)
         resolved.profiles[device.id] = profile
         if profile.interface in ON_BUS:
             yield from check_on_bus(resolved, index, device, profile)
@@ -92,6 +94,13 @@ def _devices(resolved: Resolved) -> Iterator[Problem]:
                 what = f"'{wrong}' is for devices on a bus, but {profile.name} is read by one input of the board"
                 yield source.problem((*key, wrong), what, 'remove it and give pin = ".."')
         yield from _channels(resolved, index, device, profile)
+
+
+def _doubts(source: Source, key: Key, profile: Profile) -> Iterator[Problem]:
+    doubts = len(list(profile.doubts()))
+    if doubts:
+        what = f"{doubts} of the facts in its profile {profile.name} are not certain"
+        yield source.problem(key, what, f"`satama profiles show {profile.name}` tells what to compare with its display")
 
 
 def _find_profile(device: Device, source: Source) -> Profile:

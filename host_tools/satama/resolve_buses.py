@@ -90,7 +90,10 @@ def _wiring(source: Source, key: Key, bus: Bus, device: Device, profile: Profile
         yield source.problem(key, what, 'a [[bus]] with kind = "modbus-tcp" and its host')
     elif _serial(bus) != _serial(factory):
         what = f"the bus runs at {_serial(bus)}, but a {profile.model} leaves the factory at {_serial(factory)}"
-        yield source.problem(key, what, f"set the device to {_serial(bus)} before it is wired in")
+        hint = f"set the device to {_serial(bus)} before it is wired in"
+        if (bus.baud, bus.parity) == (factory.baud, factory.parity):
+            hint += "; if it cannot be set, stop_bits = 2 on the bus suits devices of either kind"
+        yield source.problem(key, what, hint)
     if device.unit and device.unit > 247 and bus.kind == "modbus-rtu":
         what = f"unit {device.unit} is reserved (Modbus over serial line V1.02, 2.2); some devices use it all the same"
         yield source.problem((*key, "unit"), what, "1..247 where the device can be set to it")

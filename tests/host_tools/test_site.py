@@ -329,6 +329,14 @@ def test_what_is_odd_but_no_mistake_is_a_warning(tmp_path):
     assert "2540 mV lies where this board's ADC is not straight" in told
 
 
+def test_a_technician_is_told_what_is_not_certain_about_a_device_and_what_must_be_set(tmp_path):
+    text = SITE.replace('"waveshare-relay8"', '"eastron-sdm120"').replace("baud = 9600", "baud = 2400\nstop_bits = 2")
+    told = list(map(str, resolve(tmp_path, text).warnings))
+    [doubt] = [line for line in told if "profile eastron-sdm120 are not certain" in line]
+    assert "satama profiles show eastron-sdm120" in doubt
+    assert any("stop_bits = 2 on the bus suits devices of either kind" in line for line in told)
+
+
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_edit_of_a_site_file_breaks_the_checker(tmp_path, data):
