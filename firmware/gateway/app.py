@@ -58,6 +58,7 @@ class Gateway:
         self.poller = Poller(
             site["polls"],
             site["texts"],
+            site["probes"],
             self.units,
             self.buses,
             inputs,
@@ -69,7 +70,7 @@ class Gateway:
         )
         self.poller.recall(self.state.get(_VERDICTS) or b"")
         self._periods = [poll[0] for poll in site["polls"]]
-        for built in ("buses", "units", "polls", "texts"):
+        for built in ("buses", "units", "polls", "texts", "probes"):
             del site[built]
         self.link = network.link(site["network"])
         self.sender = Sender(

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from .planner import plan
 from .profile import Point, Profile
-from .profile_values import BIT_FUNCTIONS
+from .profile_values import BIT_FUNCTIONS, REGISTERS
 from .resolved import Channel, Resolved
 from .site import MODBUS_BUSES, Device
 from .timing import Timing
@@ -44,6 +44,25 @@ def compile_texts(resolved: Resolved) -> list[list]:
         for point in resolved.profiles[device.id].points
         if point.kind == "text" and point.function in READ_FUNCTIONS and point.quantity != "setting"
     ]
+
+
+def compile_probes(resolved: Resolved) -> list[list]:
+    """How to see that it is the right device: [unit row, function, address, registers, numbers or text]."""
+    probes = []
+    for row, device in enumerate(modbus_devices(resolved)):
+        identity = resolved.profiles[device.id].identity
+        if identity is None:
+            continue
+        if identity.object is not None:
+            probes.append([row, 43, identity.object, 0, identity.contains])
+        elif identity.server_id is not None:
+            probes.append([row, 17, 0, 0, identity.server_id])
+        elif identity.type == "string":
+            probes.append([row, identity.function, identity.address, (len(identity.text) + 1) // 2, identity.text])
+        else:
+            numbers = identity.value if isinstance(identity.value, list) else [identity.value]
+            probes.append([row, identity.function, identity.address, REGISTERS[identity.type], numbers])
+    return probes
 
 
 def _number(point: Point) -> list:

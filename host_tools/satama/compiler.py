@@ -19,7 +19,7 @@ from . import RELEASED, __version__
 from .board import Board
 from .compile_buses import compile_buses, compile_heard
 from .compile_inputs import compile_input
-from .compile_reads import compile_reads, compile_texts, compile_units, modbus_devices, too_long
+from .compile_reads import compile_probes, compile_reads, compile_texts, compile_units, modbus_devices, too_long
 from .ids import assign_ids, ids_path, load_ids, save_ids
 from .plan import BusPlan, judge, plan_buses
 from .problems import Problem, Problems
@@ -147,6 +147,7 @@ def _body(resolved: Resolved, streams: list[Stream], units: list[list], polls: l
         "points": [_point(channel, streams) for channel in resolved.channels],
         "polls": polls,
         "texts": compile_texts(resolved),
+        "probes": compile_probes(resolved),
     }
     body["config"] = _config(body)
     return body

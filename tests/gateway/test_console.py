@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from pymodbus.framer import FramerRTU
 from written_sites import device, rtu_site
 
 from satama.places import PROFILES
+from satama_sim.bus.faults import only
 
 
 def test_people_get_text(cabinet, demo_site):
@@ -95,11 +97,33 @@ def test_a_device_is_asked_who_it_is_between_two_polls(cabinet, tmp_path):
     assert said["device"] == "meter"
     assert ["model", "SDM120 of the test"] in said["says"]
     assert said["says"][-1] == ["server id", "exception 1"]
+    assert "NOT THE DEVICE" not in cab.type("buses", wait=4)
     assert "exception 1" in cab.type("identify flat", wait=4), "an Eastron knows neither function"
     assert "no such request" in cab.type("identify nobody")
     cab.buses[0].slaves.silence("flat")
     assert "timeout" in cab.type("identify flat", wait=8)
     assert cab.report()["missed_slots"] == 0
+
+
+def of_another_type(unit, reply, delay_us):
+    """ABB B23 and B24 are told apart by a register: this one says it is the other."""
+    if reply[2:7] != b"\x04" + (1110586144).to_bytes(4, "big"):
+        return [(reply, delay_us)]
+    other = reply[:3] + (1110586400).to_bytes(4, "big")
+    return [(other + FramerRTU.compute_CRC(other).to_bytes(2, "big"), delay_us)]
+
+
+def test_a_device_that_is_not_what_its_profile_says_is_told(cabinet, tmp_path):
+    site = tmp_path / "abb.toml"
+    site.write_text(rtu_site([device("left", "abb-b23", 1), device("right", "abb-b23", 2)]))
+    cab = cabinet(site, seed=2)
+    cab.buses[0].slaves.faults.append(only([2], of_another_type))
+    cab.run("30s")
+    assert {unit["device"]: unit["expected"] for unit in cab.request("buses")["units"]} == {
+        "left": True,
+        "right": False,
+    }
+    assert cab.type("buses", wait=4).count("NOT THE DEVICE") == 1
 
 
 def test_a_probe_is_calibrated_on_the_spot_and_stays_so_after_a_power_cut(cabinet, demo_site):

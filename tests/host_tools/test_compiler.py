@@ -209,6 +209,7 @@ def test_the_compiled_body_of_a_small_site(site):
             ],
         ],
         "texts": [],
+        "probes": [],
     }
 
 
@@ -647,3 +648,16 @@ def test_the_demo_cabinet():
     assert max(stream.period_s for stream in compiled.streams) <= 10
     assert compiled.plans[0].load < Fraction(6, 10) and compiled.plans[0].all_due_us < 2_000_000
     assert set(load_ids(ids_path(path))) == {stream.name for stream in compiled.streams}
+
+
+def test_probes_tell_how_to_see_that_it_is_the_right_device(tmp_path):
+    def probes(identity):
+        _, body = reads_of(tmp_path, [u16(0)], more=identity)
+        return body["probes"]
+
+    assert probes("") == []
+    register = '[identity]\nfunction = 3\naddress = 9\ntype = "u32"\nvalue = [7, 8]\n'
+    assert probes(register) == [[0, 3, 9, 2, [7, 8]]]
+    assert probes('[identity]\nfunction = 4\naddress = 9\ntype = "string"\ntext = "EM3"\n') == [[0, 4, 9, 2, "EM3"]]
+    assert probes('[identity]\nobject = 4\ncontains = "EM3"\n') == [[0, 43, 4, 0, "EM3"]]
+    assert probes('[identity]\nserver_id = "EM3"\n') == [[0, 17, 0, 0, "EM3"]]

@@ -23,7 +23,7 @@ class Poller:
     learned about the devices. Buses are read side by side.
     """
 
-    def __init__(self, polls, texts, units, buses, inputs, clock, begin, offer, finish, remember):
+    def __init__(self, polls, texts, probes, units, buses, inputs, clock, begin, offer, finish, remember):
         # [(period_s, inputs, [reads of each bus])] ascending by period; `inputs` has one list a poll
         self._polls = []
         self.reads = []
@@ -34,7 +34,7 @@ class Poller:
                 by_bus[read.unit.bus].append(read)
                 self.reads.append(read)
             self._polls.append((period, inputs[at], by_bus))
-        self._text_specs, self._units = texts, units
+        self._text_specs, self._probes, self._units = texts, probes, units
         self.texts = []  # [device, point, text] of what identifies the devices
         self._buses = buses
         self._clock = clock
@@ -48,7 +48,7 @@ class Poller:
         clock = self._clock
         done = clock.now_ms() // 1000
         await self._round(done, True)  # at once: nobody who has just closed the door wants to wait for a slot
-        await self._read_texts()
+        await self._meet_devices()
         while True:
             done = self._passed(done)
             slot = self._next_slot(done)
@@ -165,8 +165,14 @@ class Poller:
             self._keep_verdicts()
         return answered
 
-    async def _read_texts(self):
-        """What identifies the devices, once: serial numbers, firmware versions."""
+    async def _meet_devices(self):
+        """Once: are they what their profiles say, and what identifies them (serial numbers, firmware versions)?"""
+        for probe in self._probes:
+            from gateway.acquire.modbus.identify import is_expected
+
+            unit = self._units[probe[0]]
+            if not unit.dead:
+                unit.is_expected = await is_expected(self._buses[unit.bus], unit, probe)
         for row, function, address, count, device, point, field in self._text_specs:
             unit = self._units[row]
             bus = self._buses[unit.bus]

@@ -87,6 +87,7 @@ class Requests:
                     "unit": unit.number,
                     "device": unit.name,
                     "alive": not unit.dead,
+                    "expected": unit.is_expected is not False,
                     "requests": unit.requests,
                     "response_us": unit.took_us,
                     "errors": _counted(unit.errors),

@@ -22,6 +22,8 @@ def text(name, answer):
             yield "  {bus} {unit:>3} {device:24}".format(**row) + " {} {} requests, {}".format(
                 alive, row["requests"], _said(row["errors"])
             )
+            if not row["expected"]:
+                yield "      NOT THE DEVICE that its profile describes: check type and unit number"
         for row in answer["listening"]:
             yield "  {bus} listening: {good} good, ".format(**row) + _said(row["errors"])
         for row in answer["texts"]:

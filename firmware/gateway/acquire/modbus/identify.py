@@ -1,11 +1,12 @@
-"""Asking a Modbus device who it is: functions 43/14 (device identification) and 17 (report server id)."""
+"""Asking a Modbus device who it is: functions 43/14 (device identification) and 17 (report server id), or a register that tells."""
 
 from micropython import const
 
 from gateway.acquire.modbus import protocol
 from gateway.core.quality import EXCEPTION, reason_name
 
-_REGULAR, _BASIC = const(2), const(1)  # which objects are asked for
+_DEVICE_ID, _SERVER_ID = const(43), const(17)
+_REGULAR, _BASIC, _ONE = const(2), const(1), const(4)  # which objects are asked for
 _NAMES = ("vendor", "product", "revision", "url", "product_name", "model", "application")
 _HEAD = const(6)  # MEI type, code, conformity, more follows, next object, number of objects
 _MOST_ANSWERS = const(8)
@@ -24,6 +25,27 @@ async def identify(bus, unit):
     reason, data = await _ask(bus, unit, protocol.server_id())
     rows.append(["server id", _refusal(reason, data) if reason else _text(data)])
     return rows
+
+
+async def is_expected(bus, unit, probe):
+    """Is it the device that its profile describes? None when it does not say.
+
+    `probe`: [unit row, function, address, count, expected]: the numbers of which one stands in `count` registers, or a text that is
+    part of what is said; of function 43 `address` is the object.
+    """
+    _, function, address, count, expected = probe
+    if function == _DEVICE_ID:
+        pdu = protocol.device_id(_ONE, address)
+    elif function == _SERVER_ID:
+        pdu = protocol.server_id()
+    else:
+        pdu = protocol.read(function, address, count)
+    reason, data = await _ask(bus, unit, pdu)
+    if reason:
+        return None
+    if isinstance(expected, str):
+        return expected.encode() in data
+    return int.from_bytes(data, "big") in expected
 
 
 async def _objects(bus, unit, code, rows):

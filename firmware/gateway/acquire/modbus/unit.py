@@ -35,6 +35,7 @@ class Unit:
         self._backoff_ms = _BACKOFF_MS
         self.probe_at_ms = 0
         self.took_us = 0  # to the last answer
+        self.is_expected = None  # whether it is the device that its profile describes; None: nobody knows
         self.owed = None  # a frame whose answer may still come, nobody knows, until
         self.owed_until_ms = 0
         self.requests = 0
