@@ -1,1 +1,7 @@
-# Runs before main.py on every start. Nothing to do: the application does it all, and this file is never replaced by an update.
+# Runs before main.py on every start. The application does all the rest; this file is never replaced by an update.
+
+import gc
+
+gc.threshold(
+    16384
+)  # while the application starts, garbage is collected so often: what stays must not lie scattered over the heap

@@ -10,6 +10,7 @@ import os
 from esp32 import NVS, Partition
 
 import gateway
+from gateway import needs
 from gateway.core import site as site_file
 from gateway.core.clock import Clock
 from gateway.core.errors import SettingError
@@ -40,21 +41,19 @@ class Gateway:
         self._round_synced = False
         self._round_ms = 0
         self._take_over_rtc()
-        self.ledger = Ledger([stream[0] for stream in site["streams"]])
         partition = Partition.find(Partition.TYPE_DATA, label="journal")[0]
         blocks, kept = state.share(partition.ioctl(_BLOCKS, 0))
         self.state = state.State(partition, blocks, kept)
-        self.journal = Journal(partition, self.ledger, 0, blocks)
-        self.epoch = self._next_epoch()
-        self.pipeline = Pipeline(site)
-        site["points"] = [
-            (name, exponent) for name, exponent, _, _ in site["points"]
-        ]  # the rest is in the pipeline now
         self.buses = [self._bus(spec) for spec in site["buses"]]
         self.units = [self._unit(spec) for spec in site["units"]]
         self.pulses = None
         self.analog = []
         inputs = self._inputs()
+        self.ledger = Ledger([stream[0] for stream in site["streams"]])
+        self.journal = Journal(partition, self.ledger, 0, blocks)
+        self.epoch = self._next_epoch()
+        self.pipeline = Pipeline(site)
+        site["points"] = [(name, exponent) for name, exponent, _, _ in site["points"]]  # the pipeline has the rest
         self.poller = Poller(
             site["polls"],
             site["texts"],
@@ -184,7 +183,7 @@ class Gateway:
         """The time of a round is that of its slot, by the clock as it was then: it may be set while the devices are read."""
         self._round_synced = self.clock.synced
         self._round_ms = self.clock.uptime_ms()
-        self.pipeline.close_windows(slot)
+        self.pipeline.close_windows(slot, self.clock.uptime_s(slot))
 
     def _finish_round(self, slot):
         """The readings of a slot are complete: into the journal with them, a record a class and period."""
@@ -235,19 +234,33 @@ def _random_below(limit):
 def main(path):
     """Run the cabinet that `path` describes. Returns only when that file cannot be used; the reason is on the console."""
     try:
-        with open(path, "rb") as file:
-            site = site_file.load(file)
-    except (OSError, SettingError, ValueError) as error:
-        print("satama: no usable site file", path, repr(error), "- build and deploy it again")
-        return
-    try:
-        rooms = Gateway(site)
+        site = _load(path)
+        names, specs = needs.of(site)
+        del site
+        gc.collect()
+        needs.import_all(names, specs)
+        rooms = Gateway(_load(path))
+        gc.threshold(-1)  # boot.py has set it
         asyncio.get_event_loop().set_exception_handler(lambda loop, context: _restart(context["exception"]))
         gc.collect()
-        print("satama", gateway.VERSION, site["gateway"], "epoch", rooms.epoch)
+        print("satama", gateway.VERSION, rooms.site["gateway"], "epoch", rooms.epoch)
         asyncio.run(rooms.run())
+    except _Unusable as error:
+        print("satama: no usable site file", path, error.args[0], "- build and deploy it again")
     except Exception as error:
         _restart(error)
+
+
+class _Unusable(Exception):
+    """The site file; why."""
+
+
+def _load(path):
+    try:
+        with open(path, "rb") as file:
+            return site_file.load(file)
+    except (OSError, SettingError, ValueError) as error:
+        raise _Unusable(repr(error))
 
 
 def _restart(error):

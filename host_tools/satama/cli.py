@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from . import __version__, commands_plan, commands_profiles, commands_site
+from . import __version__, commands_explain, commands_plan, commands_profiles, commands_site
 
 app = typer.Typer(
     name="satama",
@@ -33,6 +33,7 @@ def _options(
 
 commands_site.register(app)
 commands_plan.register(app)
+commands_explain.register(app)
 commands_profiles.register(app)
 try:
     from satama_sim import commands as _simulation

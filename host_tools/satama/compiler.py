@@ -7,11 +7,8 @@ the same bytes.
 
 import hashlib
 import json
-import math
 from binascii import crc32
 from dataclasses import dataclass
-from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,12 +17,13 @@ from .board import Board
 from .compile_buses import compile_buses, compile_heard
 from .compile_inputs import compile_input
 from .compile_reads import compile_probes, compile_reads, compile_texts, compile_units, modbus_devices, too_long
+from .filters import compile_chain
 from .ids import assign_ids, ids_path, load_ids, save_ids
 from .plan import BusPlan, judge, plan_buses
 from .problems import Problem, Problems
 from .profile import Profile
 from .resolve import resolve_site
-from .resolved import LARGEST, Channel, Resolved
+from .resolved import Channel, Resolved
 from .site import Site
 from .timing import timing
 
@@ -172,22 +170,9 @@ def _network(resolved: Resolved) -> dict[str, Any]:
 
 def _point(channel: Channel, streams: list[Stream]) -> list:
     index = {stream.name: at for at, stream in enumerate(streams)}
-    exponent, filters = channel.point.exponent, []
-    if channel.point.range:
-        filters.append(["range", *_mantissas(*channel.point.range, exponent)])
-    for step in channel.options.filters:
-        if step.kind == "range":
-            filters.append(["range", *_mantissas(step.low, step.high, exponent)])
-        else:
-            filters.append(["median", step.size])
+    filters = compile_chain(channel.point, channel.options.filters)
     outputs = [[output, index[channel.stream(output)[0]]] for output in channel.outputs]
-    return [channel.name, exponent, filters, outputs]
-
-
-def _mantissas(low: Decimal, high: Decimal, exponent: int) -> tuple[int, int]:
-    """The mantissas that lie within low..high, exactly: low <= mantissa * 10**exponent <= high."""
-    unit = Fraction(10) ** exponent
-    return max(math.ceil(Fraction(low) / unit), -LARGEST), min(math.floor(Fraction(high) / unit), LARGEST)
+    return [channel.name, channel.point.exponent, filters, outputs]
 
 
 def _polls(resolved: Resolved, units: list[list]) -> list[list]:

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .board import Board, list_boards, load_board
+from .filter_rules import check_filters
+from .filter_values import Scale
 from .problems import Key, Problem, Problems, Source, again, closest
 from .profile import Point, Profile
 from .profiles import list_profiles, load_profile, profile_path
 from .resolve_buses import MODBUS_KEYS, ON_BUS, check_buses, check_on_bus
 from .resolve_inputs import check_inputs
-from .resolved import LARGEST, Channel, Resolved
+from .resolved import Channel, Resolved
 from .site import DAY_S, Device, PointOptions, Site, load_site
 
 
@@ -169,23 +171,18 @@ def _streamed(point: Point) -> bool:
 def _options(channel: Channel, board: Board) -> Iterator[tuple[Key, str, str]]:
     """What is wrong with the options of one point: (where in it, what, hint)."""
     point, options, interface = channel.point, channel.options, channel.profile.interface
+    scale = Scale(point.exponent, point.unit)
     for name, owner in (("calibration", "analog"), ("span", "analog"), ("per_pulse", "pulse")):
         if name in options.model_fields_set and interface != owner:
             yield (name,), f"'{name}' is for {owner} inputs, but {channel.profile.name} is {interface}", "remove it"
     for name, value in (("span", value) for value in options.span or ()):
-        if value != round(value, -point.exponent):
+        if scale.steps(value).denominator != 1:
             yield (name,), f"{value} has more digits than are published", f"round it to 1e{point.exponent}"
     for _, value in options.calibration or ():
-        if value != round(value, -point.exponent):
+        if scale.steps(value).denominator != 1:
             yield ("calibration",), f"{value} has more digits than are published", f"round it to 1e{point.exponent}"
     yield from _scaling(channel)
-    for at, step in enumerate(options.filters):
-        if step.kind == "range":
-            if step.low >= step.high:
-                yield ("filters", at), f"low = {step.low} is not below high = {step.high}", "low < high"
-            for name, value in (("low", step.low), ("high", step.high)):
-                if abs(value.scaleb(-point.exponent)) > LARGEST:
-                    yield ("filters", at, name), f"{name} = {value} {point.unit} is more than a value can hold", ""
+    yield from check_filters(channel)
     window = options.window
     if not window:
         return

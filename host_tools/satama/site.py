@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 
+from .filters import MOST_FILTERS, Filter
 from .problems import Source, Strict, Wrong
 from .profile_values import Baud, Name, Parity, StopBits
-from .quantities import Calibration, Number, Ratio, Span
+from .quantities import Calibration, Ratio, Span
 
 DAY_S = 86400
 Output = Literal["mean", "min", "max", "last", "delta"]
@@ -135,20 +136,6 @@ Bus = Annotated[RtuBus | TcpBus | ListeningBus, Field(discriminator="kind")]
 MODBUS_BUSES = ("modbus-rtu", "modbus-tcp")
 
 
-class RangeFilter(Strict):
-    kind: Literal["range"]
-    low: Number = Field(description="lowest good value, in the point's unit")
-    high: Number = Field(description="highest good value, in the point's unit")
-
-
-class MedianFilter(Strict):
-    kind: Literal["median"]
-    size: Literal[3, 5, 7, 9, 11, 13, 15] = Field(description="how many values, odd, 3..15")
-
-
-Filter = Annotated[RangeFilter | MedianFilter, Field(discriminator="kind")]
-
-
 class Window(Strict):
     period_s: Period = Field(description="length of the window in seconds, a multiple of the point's period_s")
     outputs: list[Output] = Field(min_length=1, description="mean, min, max, last, delta: one stream each")
@@ -156,7 +143,9 @@ class Window(Strict):
 
 class PointOptions(Strict):
     period_s: Period | None = Field(None, description="seconds between readings; the device's if left out")
-    filters: list[Filter] = Field([], max_length=4, description="range and median filters, in order")
+    filters: list[Filter] = Field(
+        [], max_length=MOST_FILTERS, description='in processing order, at most 8, e.g. { kind = "median", size = 5 }'
+    )
     window: Window | None = Field(None, description="{ period_s = .., outputs = [..] }")
     calibration: Calibration | None = Field(None, description="[[microvolts, value], [microvolts, value]]")
     span: Span | None = Field(None, description="[value at 4 mA, value at 20 mA] of an instrument on a current loop")

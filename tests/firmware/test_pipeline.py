@@ -32,7 +32,7 @@ def run(pipeline, slots, readings):
     """{slot: what it took}; readings: {slot: [(point, mantissa, quality byte)]}."""
     taken = {}
     for slot in slots:
-        pipeline.close_windows(slot)
+        pipeline.close_windows(slot, slot)
         for reading in readings.get(slot, []):
             pipeline.offer(*reading)
         taken[slot] = pipeline.take()
@@ -48,7 +48,7 @@ def test_readings_become_rounds_by_class_and_period():
             ([], [("each", 2, 2, 5)]),
         )
     )
-    pipeline.close_windows(60)
+    pipeline.close_windows(60, 60)
     for point, mantissa in enumerate((7, 101, 5, 3)):
         pipeline.offer(point, mantissa, 0)
     assert pipeline.take() == [
@@ -57,7 +57,7 @@ def test_readings_become_rounds_by_class_and_period():
         (2, 10, True, [(4, 101, OUT), (9, 7, 0)]),
     ]
     assert pipeline.take() == []
-    pipeline.close_windows(65)
+    pipeline.close_windows(65, 65)
     pipeline.offer(3, 4, TIMEOUT)
     assert pipeline.take() == [(2, 5, False, [(2, 4, TIMEOUT)])]
     assert pipeline.latest(0) == (7, 0) and pipeline.latest(1) == (101, OUT) and pipeline.latest(3) == (4, TIMEOUT)

@@ -125,7 +125,7 @@ def run_cuts(fields, count, address, day):
 
 def run_filter(spec, readings):
     step = filters.build(spec)
-    return [step.apply(mantissa, quality_byte) for mantissa, quality_byte in readings]
+    return [step.apply(mantissa, quality_byte, now_s) for mantissa, quality_byte, now_s in readings]
 
 
 def run_window(outputs, windows):
@@ -142,7 +142,7 @@ def run_pipeline(site, slots):
     made = pipeline.Pipeline(site)
     results = []
     for slot, readings in slots:
-        made.close_windows(slot)
+        made.close_windows(slot, slot)
         for point, mantissa, quality_byte in readings:
             made.offer(point, mantissa, quality_byte)
         results.append(made.take())
@@ -433,11 +433,34 @@ def pushed_cases(rng):
             yield "frames", [[0xFF], 4, pieces(rng, bytes.fromhex(variant)), field]
 
 
+def filter_specs(rng):
+    """One of every kind, now and then with arguments that are refused."""
+    size, small, large = rng.choice([1, 2, 3, 5, 15, 31, 32]), rng.randint(0, 9), rng.choice([1, 5, 2**31, LIMIT])
+    low, high = sorted([mantissa(rng), mantissa(rng)])
+    xs = sorted({mantissa(rng) for _ in range(rng.randint(2, 24))})
+    yield from [["range", low, high], ["rate", large, small, rng.randint(1, 4)], ["stuck", large, small]]
+    yield from [["median", size], ["quantile", size, rng.randint(0, 1001)], ["mean", size], ["ema", small, 9]]
+    yield from [["hampel", size, 44478, 10000], ["hampel", size, small, large], ["ema", large, LIMIT]]
+    yield from [["deadband", large, small], ["throttle", small], ["hysteresis", low, high], ["debounce", small]]
+    yield from [["hold", small], ["calibrate", [[x, mantissa(rng)] for x in xs]], ["scale", mantissa(rng), large]]
+    yield from [["offset", mantissa(rng)], ["clamp", low, high], ["clamp", high, low], ["other"]]
+
+
+def filter_cases(rng):
+    for _ in range(30):
+        for spec in filter_specs(rng):
+            now_s, readings = rng.choice([0, 2**30 - 9]), []
+            for _ in range(40):
+                now_s = max(0, now_s + rng.choice([0, 1, 1, 1, 4, -1, -3600, 2**31]))
+                values = [rng.randint(-9, 9), rng.randint(0, 1), mantissa(rng)]
+                readings.append([rng.choice(values), rng.choice(QUALITIES), now_s])
+            yield "filter", [spec, readings]
+
+
 def process_cases(rng):
+    yield from filter_cases(rng)
     outputs = ["mean", "min", "max", "last", "delta"]
     for _ in range(100):
-        spec = rng.choice([["range", -(2**31), 2**31], ["median", rng.choice([1, 3, 5, 15, 4, 17])], ["other"]])
-        yield "filter", [spec, [reading(rng) for _ in range(20)]]
         windows = [[rng.randint(0, 3), [reading(rng) for _ in range(rng.randint(0, 5))]] for _ in range(5)]
         yield "window", [rng.sample(outputs, rng.randint(1, 5)), windows]
     for _ in range(30):

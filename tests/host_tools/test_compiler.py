@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from satama import RELEASED, __version__
 from satama.compile_inputs import pulse_scale
 from satama.compile_reads import exact_scale
-from satama.compiler import _mantissas, compile_site, pack
+from satama.compiler import compile_site, pack
 from satama.ids import assign_ids, ids_path, load_ids, save_ids
 from satama.problems import Problems
 from satama.profiles import load_profile
@@ -303,14 +303,6 @@ def test_pulse_scales_are_exact_and_small(ratio, exponent, pulses):
     m, shift, denominator = pulse_scale(ratio, exponent)
     assert pulses * m * Fraction(10) ** shift / denominator == pulses * ratio / Fraction(10) ** exponent
     assert m % 10 and all(denominator % prime for prime in (2, 5))
-
-
-@given(low=DECIMALS, span=DECIMALS, exponent=st.integers(-5, 9))
-def test_limits_in_mantissas_keep_just_what_they_kept_in_the_unit(low, span, exponent):
-    high, unit = low + abs(span), Fraction(10) ** exponent
-    lowest, highest = _mantissas(low, high, exponent)
-    for mantissa in (lowest - 1, lowest, highest, highest + 1):
-        assert (lowest <= mantissa <= highest) == (Fraction(low) <= mantissa * unit <= Fraction(high))
 
 
 # --- requests

@@ -50,6 +50,10 @@ class Clock:
         """Milliseconds of the slot clock: since 2000 when synced, else since boot."""
         return self.uptime_ms() + self._offset_ms
 
+    def uptime_s(self, slot):
+        """A slot as whole seconds of uptime, which do not jump when the clock is set."""
+        return (slot * 1000 - self._offset_ms) // 1000
+
     def utc_of(self, uptime_ms):
         """Seconds since 2000 of a moment of this boot, None while the time is unknown."""
         return (uptime_ms + self._offset_ms) // 1000 if self.synced else None

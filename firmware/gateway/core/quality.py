@@ -23,6 +23,8 @@ BUS_DOWN = const(13)
 BROKEN_WIRE = const(14)  # a current loop below the least current of a live instrument
 OVER_RANGE = const(15)  # a current loop above the most
 PULSES_LOST = const(16)  # a counted total that may lack pulses
+IMPLAUSIBLE = const(17)  # changed faster than the quantity can
+SUBSTITUTED = const(18)  # a filter's estimate in the place of what was read
 
 _WORDS = (
     "none",
@@ -42,6 +44,8 @@ _WORDS = (
     "broken_wire",
     "over_range",
     "pulses_lost",
+    "implausible",
+    "substituted",
 )
 
 

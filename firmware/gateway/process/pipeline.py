@@ -67,6 +67,7 @@ class Pipeline:
             group.streams.append(index)
             self._group_of.append(group)
 
+        self._uptime_s = 0
         points = site["points"]
         self._latest = array("q", [0] * len(points))
         self._latest_quality = bytearray([_UNHEARD] * len(points))
@@ -87,9 +88,12 @@ class Pipeline:
                 self._windows.append(None)
 
     def offer(self, point, mantissa, quality_byte):
-        """A reading of the current slot."""
+        """A reading of the current slot. A filter may find that there is nothing to report."""
         for step in self._filters[point]:
-            mantissa, quality_byte = step.apply(mantissa, quality_byte)
+            result = step.apply(mantissa, quality_byte, self._uptime_s)
+            if result is None:
+                return
+            mantissa, quality_byte = result
         first = self._latest_quality[point] == _UNHEARD
         self._latest[point] = mantissa
         self._latest_quality[point] = quality_byte
@@ -101,8 +105,9 @@ class Pipeline:
             if first:
                 self._announce(point, mantissa, quality_byte)
 
-    def close_windows(self, slot):
-        """Begin a slot: end the windows whose time is over (those whose period divides the slot, or passed unseen)."""
+    def close_windows(self, slot, uptime_s):
+        """Begin a slot, which is that second of uptime to the filters: end the windows whose time is over (those whose period divides the slot, or passed unseen)."""
+        self._uptime_s = uptime_s
         for entry in self._periods:
             period = entry.period
             opened = entry.opened
