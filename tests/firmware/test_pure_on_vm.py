@@ -596,3 +596,49 @@ def test_same_results(cases, vm, tmp_path):
     assert len(here) >= 200
     for case, ours, theirs in zip(lines.read_text().splitlines(), here, there, strict=True):
         assert ours == theirs, case
+
+
+CHAINS = """
+import gc
+import sys
+
+from gateway.process import filters
+
+CHAIN = (
+    ["range", -1000000000000, 1000000000000],
+    ["rate", 5000, 1, 3],
+    ["hampel", 5, 44478, 10000],
+    ["median", 5],
+    ["deadband", 10, 3600],
+)
+for spec in CHAIN:
+    filters.build(spec)  # the modules themselves are not counted
+gc.collect()
+before = gc.mem_alloc()
+chains = [[filters.build(spec) for spec in CHAIN] for _ in range(100)]
+for now_s in range(40):
+    for number, chain in enumerate(chains):
+        reading = (number * 1000 + now_s, 0)
+        for step in chain:
+            reading = step.apply(reading[0], reading[1], now_s)
+            if reading is None:
+                break
+gc.collect()
+print(gc.mem_alloc() - before, sys.maxsize)
+"""
+MOST_BYTES = 120_000  # on a VM of 64-bit words; half of it on the chip's 32
+
+
+def test_five_filters_on_100_points_stay_within_their_bound(vm, tmp_path):
+    program = tmp_path / "chains.py"
+    program.write_text(CHAINS)
+    done = subprocess.run(
+        [*vm, str(program)],
+        env={**os.environ, "MICROPYPATH": str(FIRMWARE)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    used, widest = map(int, done.stdout.split())
+    assert 10_000 < used <= (MOST_BYTES if widest > 1 << 32 else MOST_BYTES // 2)
