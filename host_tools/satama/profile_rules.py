@@ -1,7 +1,9 @@
 """Does a profile make sense? What no single field can tell: each mistake as (key, what is wrong, the right form)."""
 
+import math
 from collections.abc import Iterator
 from decimal import Decimal
+from fractions import Fraction
 
 from .problems import Key, Problem, Source
 from .profile import Point, Profile
@@ -142,6 +144,13 @@ def _check_meaning(point: Point) -> Iterator[Mistake]:
     if point.unit not in quantity.units:
         units = ", ".join(f'"{unit}"' for unit in quantity.units)
         yield "unit", f'unit = "{point.unit}" does not fit the quantity {point.quantity}', f"one of {units}"
+    if point.range:
+        low, high = (Fraction(bound) / Fraction(10) ** point.exponent for bound in point.range)
+        if math.ceil(low) > math.floor(high):
+            what = (
+                f"no value that exponent = {point.exponent} publishes lies within {point.range[0]} to {point.range[1]}"
+            )
+            yield "range", what, "a wider range, or a smaller exponent"
     if point.rollover is not None and point.kind != "counter":
         yield "rollover", f"a {point.kind} does not roll over", 'remove rollover, or write kind = "counter"'
     if point.states and point.kind not in ("state", "text"):

@@ -8,8 +8,6 @@ from .problems import Key, Problem, Source
 from .profile import Calibration, Point, Profile
 from .site import Device, PointOptions, Site
 
-LARGEST = (1 << 63) - 1  # of a mantissa
-
 
 @dataclass(frozen=True)
 class Channel:

@@ -424,6 +424,12 @@ def test_sunspec_and_identity(tmp_path):
 FORBIDDEN = "timeout_ms = 200\nforbidden = [{ function = 3, first = 45, last = 50 }]"
 WRONG = {
     "a value beyond the last address": ("address = 20\n", "address = 65535\n", "end beyond 65535", "check the address"),
+    "no published value within the range": (
+        "max_rate = 100\n",
+        "max_rate = 100\nrange = [0.2, 0.8]\n",
+        "no value that exponent = 0 publishes",
+        "smaller exponent",
+    ),
     "bits of a signed number": ('type = "u32"\nbits', 'type = "s32"\nbits', "without sign", '"u32"'),
     "bits beyond the type": ("[8, 7]", "[26, 7]", "not all in type u32", "below 32"),
     "no bits": ("[8, 7]", "[8, 0]", "makes no sense", "e.g. [8, 7]"),
