@@ -308,6 +308,19 @@ def test_a_line_that_echoes(cabinet, tmp_path, declared):
     assert bus.busy_us <= bus.wire_limit_us / (0.95 if declared else 0.85)
 
 
+def test_a_bus_that_rests_for_a_quarter_of_an_hour_answers_at_once(cabinet, tmp_path):
+    """time.ticks_us wraps after 18 minutes: after nine, what is long past looks like the future."""
+    site = tmp_path / "rare.toml"
+    site.write_text(rtu_site([device("flat-1", "eastron-sdm120", 1, period_s=900)]))
+    cab = cabinet(site, seed=4)
+    bus = cab.buses[0]
+    bus.slaves.record_truth = True
+    cab.run("46m")
+    read_at = {at_us // 1_000_000 for _, point, at_us, _ in bus.slaves.truth_log if point == "voltage"}
+    assert len(read_at) == 4
+    assert all((at_s + cab.start_unix_s) % 900 < 5 for at_s in sorted(read_at)[1:])
+
+
 def test_the_trace_shows_the_last_frames(cabinet, tmp_path):
     cab = cabinet(sixteen(tmp_path), seed=4)
     cab.buses[0].slaves.silence("flat-2")

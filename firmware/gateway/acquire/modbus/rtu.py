@@ -16,9 +16,8 @@ _BUFFER = const(520)  # the longest request's echo and the longest answer
 _FIXED_GAP_ABOVE = const(19200)
 _FIXED_GAP_US = const(1750)
 _LONGEST_TALK = const(80)  # silences of 3.5 characters: more than the longest frame lasts
-_UNMISTAKABLE = (
-    b"\x03\x04"  # functions whose answer never looks like the request: it has an odd number of bytes, that 8
-)
+# Functions whose answer never looks like the request: it has an odd number of bytes, the request 8.
+_UNMISTAKABLE = b"\x03\x04"
 _PARITY = {"N": None, "E": 0, "O": 1}
 
 
@@ -45,7 +44,8 @@ class RtuLink:
         self._char_us = (bits * 1000000 + spec["baud"] - 1) // spec["baud"]
         self._gap_us = _FIXED_GAP_US if spec["baud"] > _FIXED_GAP_ABOVE else (7 * self._char_us + 1) // 2
         self._echo = spec["echo"]
-        self._free_at = time.ticks_us()  # when the next request may start
+        self._silence_us = 0  # after the last transaction, and
+        self._free_at = time.ticks_us()  # when the next one may start therefore
         self.buffer = bytearray(_BUFFER)
         self._view = memoryview(self.buffer)
         self.end = 0
@@ -68,7 +68,9 @@ class RtuLink:
         """
         size = rtu_frame.reply_bytes(frame)
         char_us = self._char_us
-        await pause(time.ticks_diff(self._free_at, time.ticks_us()))
+        left = time.ticks_diff(self._free_at, time.ticks_us())
+        if left <= self._silence_us:  # more cannot be: the ticks went half around since the last request, nine minutes
+            await pause(left)
         await self._listen()
         self._send(frame)
         deadline = time.ticks_add(self.sent, patience_us + char_us)
@@ -89,7 +91,8 @@ class RtuLink:
             else:
                 await asyncio.sleep_ms(5)
             reason, found = self._receive(frame)
-        self._free_at = time.ticks_add(time.ticks_us(), max(gap_ms * 1000, self._gap_us))
+        self._silence_us = max(gap_ms * 1000, self._gap_us)
+        self._free_at = time.ticks_add(time.ticks_us(), self._silence_us)
         return reason, found
 
     async def linger(self, frame, patience_us):
