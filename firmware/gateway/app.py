@@ -1,6 +1,7 @@
 """The composition root: reads the compiled site, builds the rooms, hands each its neighbours, starts the tasks."""
 
 import gc
+import json
 import sys
 import time
 
@@ -10,24 +11,29 @@ import os
 from esp32 import NVS, Partition
 
 import gateway
-from gateway import needs
+from gateway import aliases, needs
+from gateway.core import exact
 from gateway.core import site as site_file
 from gateway.core.clock import Clock
 from gateway.core.errors import SettingError
+from gateway.core.record import Event, Round
 from gateway.acquire.poller import Poller
 from gateway.journal import state
 from gateway.journal.ledger import Ledger
-from gateway.journal.ring import MOST_SAMPLES, Journal
+from gateway.journal.ring import Journal
+from gateway.process.counters import Counters
 from gateway.process.pipeline import Pipeline
 from gateway.service import health
 from gateway.service.console import Console
 from gateway.service.requests import Requests
 from gateway.uplink import network
 from gateway.uplink.sender import Sender
+from gateway.wiring import Wiring
 
 _UNIX_2000 = 946684800
 _BLOCKS = 4  # ioctl
 _VERDICTS = 2  # key in the state ring
+_ALARM = 0  # class
 
 
 class Gateway:
@@ -44,23 +50,23 @@ class Gateway:
         partition = Partition.find(Partition.TYPE_DATA, label="journal")[0]
         blocks, kept = state.share(partition.ioctl(_BLOCKS, 0))
         self.state = state.State(partition, blocks, kept)
-        self.buses = [self._bus(spec) for spec in site["buses"]]
-        self.units = [self._unit(spec) for spec in site["units"]]
-        self.pulses = None
-        self.analog = []
-        inputs = self._inputs()
+        self.wiring = Wiring(site, self.state, self.clock)
+        self.buses, self.units, self.pulses = self.wiring.buses, self.wiring.units, self.wiring.pulses
         self.ledger = Ledger([stream[0] for stream in site["streams"]])
         self.journal = Journal(partition, self.ledger, 0, blocks)
         self.epoch = self._next_epoch()
-        self.pipeline = Pipeline(site)
-        site["points"] = [(name, exponent) for name, exponent, _, _ in site["points"]]  # the pipeline has the rest
+        self.counters = Counters(self.state)
+        self.pipeline = Pipeline(site, self.counters, self._happened)
+        self.keeper = self._keeper()
+        site["points"] = [(row[0], row[1]) for row in site["points"]]  # the pipeline has the rest
+        self.aliases = aliases.give(site)
         self.poller = Poller(
             site["polls"],
             site["texts"],
             site["probes"],
             self.units,
             self.buses,
-            inputs,
+            self.wiring.inputs,
             self.clock,
             self._begin_round,
             self.pipeline.offer,
@@ -69,7 +75,7 @@ class Gateway:
         )
         self.poller.recall(self.state.get(_VERDICTS) or b"")
         self._periods = [poll[0] for poll in site["polls"]]
-        for built in ("buses", "units", "polls", "texts", "probes"):
+        for built in ("buses", "units", "polls", "texts", "probes", "derived"):
             del site[built]
         self.link = network.link(site["network"])
         self.sender = Sender(
@@ -82,12 +88,19 @@ class Gateway:
             self.diagnosis,
             _random_below,
             self.poller.texts,
+            self.aliases,
+            self.note,
+            lambda: self._seq,
         )
         self.console = Console(Requests(self))
 
     def _take_over_rtc(self):
-        """The RTC keeps the time over every reset but a power cut."""
-        self.clock.set_utc(time.time(), 0, "rtc", 1000)
+        """The RTC keeps the time that the time servers gave it, over every reset but a power cut.
+
+        When that was nobody knows: a minute is what a crystal can be wrong by after two weeks.
+        """
+        seconds, ms = divmod(time.time_ns() // 1000000, 1000)
+        self.clock.set_utc(seconds, ms, "rtc", 60000)
 
     def _next_epoch(self):
         """One more than any boot before; a high random one when nothing of them is left."""
@@ -102,51 +115,14 @@ class Gateway:
         nvs.commit()
         return epoch
 
-    def _bus(self, spec):
-        """The owner of a bus. Only the kinds that this site has are imported."""
-        kind = spec["kind"]
-        if kind == "modbus-rtu":
-            from gateway.acquire.modbus.rtu import RtuLink as Link
-        elif kind == "modbus-tcp":
-            from gateway.acquire.modbus.tcp import TcpLink as Link
-        else:
-            from gateway.acquire.pushed.listener import Listener
+    def _keeper(self):
+        """What keeps the totals of derived quantities, None where there are none."""
+        named = [(self.site["points"][made.outputs[0]][0], made) for made in self.pipeline.derivations if made.outputs]
+        if not named:
+            return None
+        from gateway.process.derived.keeping import Keeper
 
-            return Listener(spec, self.clock)
-        from gateway.acquire.modbus.bus import Bus
-
-        return Bus(spec, Link(spec), self.clock)
-
-    def _unit(self, spec):
-        from gateway.acquire.modbus.unit import Unit
-
-        unit = Unit(spec)
-        self.buses[unit.bus].units.append(unit)
-        return unit
-
-    def _inputs(self):
-        """The inputs of every poll. Only the kinds that this site has are imported."""
-        return [[self._input(spec) for spec in poll[2]] for poll in self.site["polls"]]
-
-    def _input(self, spec):
-        kind = spec[0]
-        if kind == "adc":
-            from gateway.acquire.inputs.analog import AnalogInput
-            from gateway.acquire.inputs.calibrations import Calibrations
-
-            made = AnalogInput(spec, self.analog[0].calibrations if self.analog else Calibrations(self.state))
-            self.analog.append(made)
-        elif kind == "pulse":
-            from gateway.acquire.inputs.pulses import Pulses
-
-            if not self.pulses:
-                self.pulses = Pulses(self.state, machine.RTC(), self.clock.uptime_ms)
-            made = self.pulses.add(spec)
-        else:
-            from gateway.acquire.pushed.listener import Heard
-
-            made = Heard(self.buses[spec[1]], spec)
-        return made
+        return Keeper(self.state, named)
 
     async def identify(self, unit):
         """What a Modbus device says of itself, between two polls."""
@@ -159,7 +135,7 @@ class Gateway:
 
         None for a point that is no analog input. Raises SettingError without a signal, or when both points say the same.
         """
-        for source in self.analog:
+        for source in self.wiring.analog:
             if self.site["points"][source.point][0] == name:
                 started = self.clock.uptime_ms()
                 kept = source.forget_calibration() if mantissa is None else source.calibrate(mantissa)
@@ -179,23 +155,57 @@ class Gateway:
             await asyncio.sleep_ms(1000)
             self.pulses.keep_rtc()
 
+    async def _forget(self):
+        """What is private does not stay on flash for longer than its profile says: a block a minute is looked at."""
+        while True:
+            await asyncio.sleep_ms(60000)
+            if self.clock.synced:
+                started = self.clock.uptime_ms()
+                self.journal.wipe_next(self.clock.now_ms() // 1000 - self.site["retention_h"] * 3600)
+                self._stalled_since(started)
+
     def _begin_round(self, slot):
         """The time of a round is that of its slot, by the clock as it was then: it may be set while the devices are read."""
         self._round_synced = self.clock.synced
         self._round_ms = self.clock.uptime_ms()
-        self.pipeline.close_windows(slot, self.clock.uptime_s(slot))
+        self._round_s = self.clock.uptime_s(slot)
+        self.pipeline.begin(slot, self._round_s)
 
     def _finish_round(self, slot):
-        """The readings of a slot are complete: into the journal with them, a record a class and period."""
-        for cls, _, urgent, samples in self.pipeline.take():
-            for at in range(0, len(samples), MOST_SAMPLES):
-                self._seq += 1
-                part = samples[at : at + MOST_SAMPLES]
-                started = self.clock.uptime_ms()
-                self.journal.append(cls, self.epoch, self._seq, self._round_synced, slot, self._round_ms, part)
-                self._stalled_since(started)
+        """The readings of a slot are complete: into the journal with them, a record a schema."""
+        for number, schema, urgent, values, marks in self.pipeline.finish(slot, self._round_synced):
+            made = Round(schema, self.epoch, self._next_seq(), self._round_synced, slot, self._round_ms, values, marks)
+            started = self.clock.uptime_ms()
+            self.journal.append(number, made)
+            self._stalled_since(started)
             if urgent:
                 self.sender.urgent = True
+        started = self.clock.uptime_ms()
+        self.counters.tend(self._round_s)
+        if self.keeper:
+            self.keeper.second(self._round_s)
+        self._stalled_since(started)
+
+    def _next_seq(self):
+        self._seq += 1
+        return self._seq
+
+    def _happened(self, event, point, about):
+        """Into the journal with an event: `about` has mantissas of the point, and texts."""
+        name, exponent = self.site["points"][point][:2]
+        body = {"event": event, "point": name}
+        for key, value in about:
+            body[key] = value if isinstance(value, str) else exact.decimal(value, exponent)
+        self.note(body)
+
+    def note(self, body):
+        """Into the journal with an event that says `body`, a dict for JSON."""
+        clock = self.clock
+        seconds, ms = divmod(clock.now_ms(), 1000)
+        data = json.dumps(body).encode()
+        started = clock.uptime_ms()
+        self.journal.append_event(Event(_ALARM, self.epoch, self._next_seq(), clock.synced, seconds, ms, started, data))
+        self._stalled_since(started)
 
     def _stalled_since(self, started):
         """Flash was written: pulse inputs may have missed something."""
@@ -220,6 +230,8 @@ class Gateway:
         asyncio.create_task(self.console.run())
         if self.pulses:
             asyncio.create_task(self._keep_totals())
+        if self.site["retention_h"]:
+            asyncio.create_task(self._forget())
         for bus in self.buses:
             if hasattr(bus, "run"):  # one that listens
                 asyncio.create_task(bus.run())
@@ -235,10 +247,10 @@ def main(path):
     """Run the cabinet that `path` describes. Returns only when that file cannot be used; the reason is on the console."""
     try:
         site = _load(path)
-        names, specs = needs.of(site)
+        needed = needs.of(site)
         del site
         gc.collect()
-        needs.import_all(names, specs)
+        needs.import_all(*needed)
         rooms = Gateway(_load(path))
         gc.threshold(-1)  # boot.py has set it
         asyncio.get_event_loop().set_exception_handler(lambda loop, context: _restart(context["exception"]))

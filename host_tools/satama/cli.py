@@ -6,7 +6,15 @@ import sys
 
 import typer
 
-from . import __version__, commands_explain, commands_plan, commands_profiles, commands_site
+from . import (
+    __version__,
+    commands_collect,
+    commands_decode,
+    commands_explain,
+    commands_plan,
+    commands_profiles,
+    commands_site,
+)
 
 app = typer.Typer(
     name="satama",
@@ -35,6 +43,8 @@ commands_site.register(app)
 commands_plan.register(app)
 commands_explain.register(app)
 commands_profiles.register(app)
+commands_decode.register(app)
+commands_collect.register(app)
 try:
     from satama_sim import commands as _simulation
 except ModuleNotFoundError as _error:  # installed without the extra

@@ -2,40 +2,27 @@
 
 import difflib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .commands_profiles import wires
+from . import plot as pictures
 from .commands_site import WRONG_USE, JsonOption, SiteArgument, fail
+from .explain_points import as_data
 from .filter_values import Scale
-from .filters import whole_chain
-from .ids import assign_ids, ids_path, load_ids
+from .ids import write_whole
+from .plot_day import SPIKES, Day, simulate
 from .problems import Problem, Problems
-from .profile_values import CLASSES
 from .quantities import symbol
 from .resolve import resolve_site
-from .resolved import Channel, Resolved
+from .resolved import Channel, Resolved, Signal
 
 PointArgument = Annotated[
     str, typer.Argument(help="DEVICE/POINT or a stream, e.g. bin-1/distance", metavar="POINT", show_default=False)
 ]
-
-_AREAS = {1: "coil", 2: "discrete input", 3: "holding register", 4: "input register"}
-_CLASS_WORDS = {number: word for word, number in CLASSES.items()}
-_ORDERS = {"ABCD": "most significant byte first", "CDAB": "low word first", "BADC": "bytes of a word swapped"}
-_ORDERS |= {"DCBA": "least significant byte first"}
-_BUS_REASONS = ("timeout", "crc", "exception", "short", "wrong_unit", "invalid", "overflow")
-_PUSHED_REASONS = ("timeout", "crc", "stale", "invalid", "overflow")
-_WINDOW_REASONS = ("partial", "no_data", "overflow")
-_OUTPUTS = {
-    "mean": "sum / count, rounded half-even",
-    "min": "the lowest reading",
-    "max": "the highest reading",
-    "last": "the last reading",
-    "delta": "last reading - last one of the window before",
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -43,148 +30,81 @@ def register(app: typer.Typer) -> None:
     app.command()(explain)
 
 
-def explain(site: SiteArgument, point: PointArgument, as_json: JsonOption = False) -> None:
+def explain(
+    site: SiteArgument,
+    point: PointArgument,
+    plot: Annotated[bool, typer.Option("--plot", help="show raw against filtered for a simulated day")] = False,
+    seed: Annotated[int | None, typer.Option("--seed", help="of the simulated day; 1 if left out")] = None,
+    spikes: Annotated[
+        int | None, typer.Option("--spikes", min=0, help=f"odd readings in the simulated day; {SPIKES} if left out")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="write the picture as an SVG file, too")] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Tell in words where a point comes from, what its filters do, and which streams it makes."""
+    day = None
     try:
+        if not plot:
+            _require_plot(seed=seed, spikes=spikes, out=out)
         resolved = resolve_site(site)
-        channel = find(resolved, point)
-        facts = as_data(resolved, channel)
+        signal = find(resolved, point)
+        facts = as_data(resolved, signal)
+        if plot:
+            channel = _readable(resolved, signal)
+            seed = 1 if seed is None else seed
+            day = simulate(resolved, channel, seed, SPIKES if spikes is None else spikes)
+            facts["plot"] = {"seed": seed, **day.as_data()}
     except Problems as error:
         fail(error, as_json, code=WRONG_USE)
+    if out and day:
+        title = f"{signal.name}, a simulated day (seed {seed})"
+        try:
+            write_whole(out, pictures.as_svg(day, title, facts["exponent"], facts["unit"]).encode())
+        except Problems as error:
+            fail(error, as_json, code=1)
+        facts["plot"]["out"] = str(out)
     if as_json:
         typer.echo(json.dumps(facts, ensure_ascii=False))
         return
     for line in as_text(facts):
         typer.echo(line)
+    if day:
+        for line in _day_as_text(day, facts):
+            typer.echo(line)
 
 
-def find(resolved: Resolved, name: str) -> Channel:
+def _require_plot(**given: Any) -> None:
+    """Raises Problems for an option that means nothing without --plot."""
+    problems = [
+        Problem(f"--{name}", None, name, "belongs to --plot", "add --plot, or leave it out")
+        for name, value in given.items()
+        if value is not None
+    ]
+    if problems:
+        raise Problems(problems)
+
+
+def find(resolved: Resolved, name: str) -> Signal:
     """The point of that name, or the one that makes the stream of that name. Raises Problems with the closest names."""
-    for channel in resolved.channels:
-        if name == channel.name or name in [channel.stream(output)[0] for output in channel.outputs]:
-            return channel
-    names = [channel.name for channel in resolved.channels]
+    for signal in resolved.signals:
+        if name == signal.name or name in [signal.stream(output).name for output in signal.outputs]:
+            return signal
+    names = [signal.name for signal in resolved.signals]
     near = [full for full in names if full.rpartition("/")[2] == name]
     near = near or difflib.get_close_matches(name, names, n=5, cutoff=0.5)
     hint = f"did you mean {', '.join(near[:5])}?" if near else f"points: {', '.join(names)}"
-    raise Problems([Problem(resolved.source.path, None, name, f"this site reads no point '{name}'", hint)])
+    raise Problems([Problem(resolved.source.path, None, name, f"this site has no point '{name}'", hint)])
 
 
-# --- for tools
-
-
-def as_data(resolved: Resolved, channel: Channel) -> dict[str, Any]:
-    """All that is known of a point, as plain data. Raises Problems when the file of stream ids is damaged."""
-    point, profile, options = channel.point, channel.profile, channel.options
-    scale = Scale(point.exponent, point.unit)
-    return {
-        "ok": True,
-        "point": channel.name,
-        "quantity": point.quantity,
-        "kind": point.kind,
-        "class": _CLASS_WORDS[point.klass],
-        "unit": point.unit,
-        "exponent": point.exponent,
-        "period_s": channel.period_s,
-        "device": {"id": channel.device.id, "model": f"{profile.vendor} {profile.model}", "wires": wires(profile)},
-        "profile": profile.name,
-        "doubt": point.doubt or profile.doubt or "",
-        "source": {
-            "place": _place(resolved, channel),
-            "value": _value(channel),
-            "reasons": _reasons(resolved, channel),
-        },
-        "range": [f"{bound:f}" for bound in point.range or ()],
-        "states": {str(code): name for code, name in sorted(point.names.items())},
-        "filters": [
-            {
-                "kind": step.kind,
-                "from": origin,
-                **step.explain(scale)._asdict(),
-                "reasons": list(step.reasons),
-                "compiled": step.compile(scale),
-            }
-            for origin, step in whole_chain(point, options.filters)
-        ],
-        "window": options.window
-        and {
-            "period_s": options.window.period_s,
-            "outputs": {output: _OUTPUTS[output] for output in options.window.outputs},
-            "reasons": list(_WINDOW_REASONS),
-        },
-        "streams": _streams(resolved, channel),
-    }
-
-
-def _streams(resolved: Resolved, channel: Channel) -> list[dict[str, Any]]:
-    known = load_ids(ids_path(resolved.source.path))
-    ids = assign_ids(known, [c.stream(output)[0] for c in resolved.channels for output in c.outputs])
-    return [
-        {"name": name, "id": ids[name], "kind": kind, "class": _CLASS_WORDS[klass], "period_s": period_s}
-        for name, kind, klass, period_s in map(channel.stream, channel.outputs)
-    ]
-
-
-def _place(resolved: Resolved, channel: Channel) -> str:
-    """Where the device keeps it, or which input it comes in by."""
-    point, device, profile = channel.point, channel.device, channel.profile
-    if profile.interface == "pulse":
-        return f"pulses on GPIO {resolved.gpios[device.id]}, {profile.pulse.edge} edge"
-    if profile.interface == "analog":
-        supply = resolved.references.get(device.id)
-        beside = "" if supply is None else f", in proportion to the supply on GPIO {supply}"
-        return f"voltage on GPIO {resolved.gpios[device.id]}, mean of {profile.analog.samples} conversions{beside}"
-    if profile.interface == "h1":
-        return f"bus {device.bus}: {point.obis} of the telegram, in {point.telegram_unit}"
-    if profile.interface == "stream":
-        return f"bus {device.bus}: byte {point.address} of the frame, {point.type}"
-    last = point.address + point.registers - 1
-    counted = f"{point.address}" if last == point.address else f"{point.address}..{last}"
-    if profile.sunspec:
-        counted += f" behind the id of SunSpec model {profile.sunspec.model}"
-    where = f"{_AREAS[point.function]}{'s' * (last > point.address)} {counted} (function {point.function})"
-    order = f", {_ORDERS[point.order]}" if point.registers > 1 and point.type != "string" else ""
-    return f"bus {device.bus}, unit {device.unit}: {where}, {point.type}{order}"
-
-
-def _value(channel: Channel) -> str:
-    """The formula from what is read to the value in the unit."""
-    point, profile = channel.point, channel.profile
-    unit = f" {symbol(point.unit)}".rstrip()
-    if profile.interface == "pulse":
-        return f"pulses * {channel.per_pulse}{unit}"
-    if profile.interface == "analog":
-        span = channel.options.span
-        if span and not channel.options.calibration:
-            return f"straight line: 4 mA -> {span[0]:f}{unit}, 20 mA -> {span[1]:f}{unit}"
-        volts = "millionths of the supply" if profile.analog.ratiometric else "µV"
-        points = ", ".join(f"{x} -> {value:f}{unit}" for x, value in channel.calibration)
-        return f"straight lines, {volts}: {points}"
-    if point.type == "string":
-        return "the number that the profile gives the text"
-    raw = f"bits {point.bits[0]}..{sum(point.bits) - 1} of raw" if point.bits else "raw"
-    factor = f" * {point.scale:f}" if point.scale != 1 else ""
-    power = f" * 10^[register {point.scale_register}]" if point.scale_register is not None else ""
-    marks = f"; no value: {', '.join(map(_mark, point.invalid))}" if point.invalid else ""
-    return f"{raw}{factor}{power}{unit}{marks}"
-
-
-def _mark(marker: Any) -> str:
-    if isinstance(marker, tuple):
-        return f"raw & {marker.mask:#x} = {marker.value:#x}"
-    return f"{marker:#x}" if isinstance(marker, int) else str(marker)
-
-
-def _reasons(resolved: Resolved, channel: Channel) -> list[str]:
-    """What can be said against a reading before any filter."""
-    if channel.profile.interface == "pulse":
-        return ["pulses_lost", "stuck", "overflow"]
-    if channel.profile.interface == "analog":
-        return ["broken_wire", "over_range"] * (channel.profile.analog.loop_ohm is not None) + ["invalid", "overflow"]
-    if channel.profile.interface in ("h1", "stream"):
-        return [*_PUSHED_REASONS, "no_data"] if channel.profile.interface == "h1" else list(_PUSHED_REASONS)
-    bus = next(bus for bus in resolved.site.bus if bus.id == channel.device.bus)
-    return [*_BUS_REASONS, "bus_down"] if bus.kind == "modbus-tcp" else list(_BUS_REASONS)
+def _readable(resolved: Resolved, signal: Signal) -> Channel:
+    """Raises Problems for what no device shows: there is no simulated day of it."""
+    if isinstance(signal, Channel):
+        return signal
+    step = next(step for step in resolved.site.derived if step.id == signal.owner)
+    read = {channel.name for channel in resolved.channels}
+    names = [name for _, name in step.sources() if name in read] or sorted(read)
+    what = f"'{signal.name}' is derived: --plot shows what a device shows against what its filters make of it"
+    raise Problems([Problem(resolved.source.path, None, "--plot", what, f"plot a source: {', '.join(names)}")])
 
 
 # --- for people
@@ -196,16 +116,12 @@ def as_text(facts: dict[str, Any]) -> Iterator[str]:
     shown = Scale(facts["exponent"], facts["unit"]).shown(1)
     quantity = facts["quantity"].replace("_", " ")
     yield f"{facts['point']}: {quantity}{f' in {unit}' if unit else ''}, a {facts['kind']} of class {facts['class']}"
-    device, source = facts["device"], facts["source"]
-    yield from _part("device", f"{device['id']}: {device['model']}, {device['wires']}, profile {facts['profile']}")
-    yield from _part("read", f"every {facts['period_s']} s from {source['place']}")
-    yield from _part("value", f"{source['value']}; kept in steps of {shown}", source["reasons"])
-    if facts["range"]:
-        yield from _part("possible", f"{facts['range'][0]} to {facts['range'][1]} {unit}".rstrip())
-    if facts["states"]:
-        yield from _part("states", ", ".join(f"{code} {name}" for code, name in facts["states"].items()))
-    if facts["doubt"]:
-        yield from _part("doubt", facts["doubt"])
+    yield from _read(facts, unit, shown) if "device" in facts else _derived(facts, shown)
+    privacy = facts["privacy"]
+    if privacy:
+        named = f"profile {privacy['profile']}" if privacy["profile"] else "as its sources"
+        for at, words in enumerate(privacy["words"] or [""]):
+            yield from _part("" if at else "privacy", words if at else f"{named}: {words}")
     for number, step in enumerate(facts["filters"], 1):
         by = " (of the profile)" if step["from"] == "profile" else ""
         yield from _part(f"filter {number}", f"{step['kind']}{by}: {step['formula']}")
@@ -217,12 +133,51 @@ def as_text(facts: dict[str, Any]) -> Iterator[str]:
         yield from _part("window", f"{window['period_s']} s, aligned to the clock", window["reasons"])
         for output, words in window["outputs"].items():
             yield from _part("", f"{output}: {words}")
-    else:
+    elif facts["streams"]:
         yield from _part("window", "none: every reading that passes is a sample")
+    report = facts["report"]
+    if report:
+        words = f"only the first value of a stream, one that differs by {report['change']} or more from the last"
+        yield from _part("report", f"{words} reported or in quality, and one after {report['heartbeat_s']} s")
+    if not facts["streams"]:
+        yield from _part("streams", "none: nothing of this point is stored or sent")
     for stream in facts["streams"]:
-        every = f"every {stream['period_s']} s" if window else f"at most every {stream['period_s']} s"
+        always = window and not report
+        every = f"every {stream['period_s']} s" if always else f"at most every {stream['period_s']} s"
         told = f"{stream['name']}, id {stream['id']}: a {stream['kind']} of class {stream['class']}, {every}"
         yield from _part("stream", told)
+
+
+def _read(facts: dict[str, Any], unit: str, shown: str) -> Iterator[str]:
+    device, source = facts["device"], facts["source"]
+    yield from _part("device", f"{device['id']}: {device['model']}, {device['wires']}, profile {facts['profile']}")
+    yield from _part("read", f"every {facts['read_s']} s from {source['place']}")
+    yield from _part("value", f"{source['value']}; kept in steps of {shown}", source["reasons"])
+    if facts["range"]:
+        yield from _part("possible", f"{facts['range'][0]} to {facts['range'][1]} {unit}".rstrip())
+    if facts["states"]:
+        yield from _part("states", ", ".join(f"{code} {name}" for code, name in facts["states"].items()))
+    if facts["doubt"]:
+        yield from _part("doubt", facts["doubt"])
+
+
+def _derived(facts: dict[str, Any], shown: str) -> Iterator[str]:
+    step = facts["derived"]
+    yield from _part("derived", f"{step['id']}: {step['kind']}, with every new reading of a source")
+    for source in step["sources"]:
+        unit = symbol(source["unit"])
+        yield from _part("source", f"{source['key']}: {source['point']}{f' in {unit}' if unit else ''}")
+    yield from _part("value", f"{step['formula']}; kept in steps of {shown}")
+    yield from _part("", step["words"], step["reasons"])
+
+
+def _day_as_text(day: Day, facts: dict[str, Any]) -> Iterator[str]:
+    yield ""
+    yield f"a simulated day, seed {facts['plot']['seed']}: {pictures.summary(day)}"
+    columns = shutil.get_terminal_size().columns
+    yield from pictures.as_lines(day, facts["exponent"], facts["unit"], columns)
+    if "out" in facts["plot"]:
+        yield f"wrote {facts['plot']['out']}"
 
 
 def _part(title: str, words: str, reasons: Sequence[str] = ()) -> Iterator[str]:

@@ -30,7 +30,7 @@ def compile_input(resolved: Resolved, at: int, channel: Channel) -> list:
         pulse.debounce_ms,
         at,
         *pulse_scale(channel.per_pulse, channel.point.exponent),
-        device.persist_s,
+        max(device.persist_s, channel.period_s) if channel.privacy else device.persist_s,
         _number(channel.name),
         tolerable_stall_ms(pulse),
     ]

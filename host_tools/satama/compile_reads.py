@@ -14,7 +14,8 @@ READ_FUNCTIONS = (1, 2, 3, 4)
 
 
 def compile_units(resolved: Resolved) -> list[list]:
-    """One row for each Modbus device: [bus, unit, device id, turnaround_ms, timeout_ms, gap_ms, SunSpec model and bases]."""
+    """One row for each Modbus device: [bus, unit, device id, turnaround_ms, timeout_ms, gap_ms, SunSpec model and bases,
+    private]."""
     buses = [bus.id for bus in resolved.site.bus]
     rows = []
     for device in modbus_devices(resolved):
@@ -28,6 +29,7 @@ def compile_units(resolved: Resolved) -> list[list]:
                 device.timeout_ms or limits.timeout_ms,
                 limits.gap_ms if device.gap_ms is None else device.gap_ms,
                 [sunspec.model, *sunspec.bases] if sunspec else [],
+                int(device.id in resolved.private),
             ]
         )
     return rows
@@ -43,6 +45,7 @@ def compile_texts(resolved: Resolved) -> list[list]:
         for row, device in enumerate(modbus_devices(resolved))
         for point in resolved.profiles[device.id].points
         if point.kind == "text" and point.function in READ_FUNCTIONS and point.quantity != "setting"
+        if device.id not in resolved.pseudonymous  # a serial number is a name
     ]
 
 

@@ -17,13 +17,14 @@ from .board import Board
 from .compile_buses import compile_buses, compile_heard
 from .compile_inputs import compile_input
 from .compile_reads import compile_probes, compile_reads, compile_texts, compile_units, modbus_devices, too_long
-from .filters import compile_chain
+from .derived_compile import compile_derived
 from .ids import assign_ids, ids_path, load_ids, save_ids
 from .plan import BusPlan, judge, plan_buses
+from .privacy import reduction
 from .problems import Problem, Problems
 from .profile import Profile
 from .resolve import resolve_site
-from .resolved import Channel, Resolved
+from .resolved import Channel, Resolved, Signal
 from .site import Site
 from .timing import timing
 
@@ -40,6 +41,7 @@ class Stream(NamedTuple):
     kind: str
     klass: int
     period_s: int
+    private: int  # 1: wiped from flash when its time is over
 
 
 @dataclass
@@ -86,11 +88,20 @@ def _compile(path: Path) -> tuple[Compiled, dict[str, int]]:
     if mistakes:
         raise Problems(mistakes)
     known = load_ids(ids_path(path))
-    ids = assign_ids(known, [channel.stream(output)[0] for channel in resolved.channels for output in channel.outputs])
+    made = [(signal, signal.stream(output)) for signal in resolved.signals for output in signal.outputs]
+    ids = assign_ids(known, [stream.name for _, stream in made])
     streams = sorted(
-        Stream(ids[name], name, channel.point.unit, channel.point.exponent, kind, klass, period_s)
-        for channel in resolved.channels
-        for name, kind, klass, period_s in map(channel.stream, channel.outputs)
+        Stream(
+            ids[stream.name],
+            stream.name,
+            stream.unit,
+            stream.exponent,
+            stream.kind,
+            stream.klass,
+            stream.period_s,
+            int(signal.privacy is not None and signal.privacy.retention_h is not None),
+        )
+        for signal, stream in made
     )
     units = compile_units(resolved)
     polls = _polls(resolved, units)
@@ -135,14 +146,20 @@ def _body(resolved: Resolved, streams: list[Stream], units: list[list], polls: l
             "user": site.mqtt.user,
             "password": site.mqtt.password.get_secret_value(),
             "tls": 0,
+            "encoding": site.mqtt.encoding,
             "batch_age_s": site.mqtt.batch_age_s,
+            "batch_samples": site.mqtt.batch_samples,
             "batch_bytes": site.mqtt.batch_bytes,
         },
         "buses": compile_buses(resolved),
         "units": units,
-        "devices": [[device.id, resolved.profiles[device.id].name] for device in site.device],
+        "retention_h": _retention_h(resolved),
+        "devices": _devices(resolved),
         "streams": [list(stream) for stream in streams],
-        "points": [_point(channel, streams) for channel in resolved.channels],
+        "points": [_point(signal, streams) for signal in resolved.signals],
+        "derived": compile_derived(
+            site.derived, resolved.known, {signal.name: at for at, signal in enumerate(resolved.signals)}
+        ),
         "polls": polls,
         "texts": compile_texts(resolved),
         "probes": compile_probes(resolved),
@@ -168,11 +185,30 @@ def _network(resolved: Resolved) -> dict[str, Any]:
     return {"kind": network.kind, **how, "ntp": network.ntp}
 
 
-def _point(channel: Channel, streams: list[Stream]) -> list:
+def _retention_h(resolved: Resolved) -> int:
+    """The shortest that a profile asks for, 0 when none does."""
+    return min((p.retention_h for p in resolved.site.privacy.values() if p.retention_h), default=0)
+
+
+def _devices(resolved: Resolved) -> list[list]:
+    """[id, profile, pseudonymous] of whatever has a birth of its own."""
+    rows = [(device.id, resolved.profiles[device.id].name) for device in resolved.site.device]
+    rows += [(step.id, f"derived {step.kind}") for step in resolved.site.derived]
+    return [[name, profile, int(name in resolved.pseudonymous)] for name, profile in rows]
+
+
+def _point(signal: Signal, streams: list[Stream]) -> list:
+    """[name, exponent, chain, [[output, stream], ...]], and a dict of options where it has some."""
     index = {stream.name: at for at, stream in enumerate(streams)}
-    filters = compile_chain(channel.point, channel.options.filters)
-    outputs = [[output, index[channel.stream(output)[0]]] for output in channel.outputs]
-    return [channel.name, channel.point.exponent, filters, outputs]
+    outputs = [[output, index[signal.stream(output).name]] for output in signal.outputs]
+    options: dict[str, Any] = {}
+    if any(output.startswith("p") for output in signal.outputs):
+        options["most"] = signal.most_readings
+    if signal.report and signal.outputs:
+        options["report"] = signal.report
+    if signal.privacy and isinstance(signal, Channel):
+        options["private"] = list(reduction(signal.privacy, signal.point.kind, signal.period_s))
+    return [signal.name, signal.point.exponent, signal.chain(), outputs, *([options] if options else [])]
 
 
 def _polls(resolved: Resolved, units: list[list]) -> list[list]:
@@ -181,8 +217,8 @@ def _polls(resolved: Resolved, units: list[list]) -> list[list]:
     rows = {device.id: row for row, device in enumerate(modbus_devices(resolved))}
     buses = {bus.id: bus for bus in site.bus}
     polls = []
-    for period_s in sorted({channel.period_s for channel in resolved.channels}):
-        members = [(at, c) for at, c in enumerate(resolved.channels) if c.period_s == period_s]
+    for period_s in sorted({channel.read_s for channel in resolved.channels}):
+        members = [(at, c) for at, c in enumerate(resolved.channels) if c.read_s == period_s]
         reads, inputs = [], []
         for device in site.device:
             mine = [(at, channel) for at, channel in members if channel.device is device]

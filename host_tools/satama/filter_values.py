@@ -14,6 +14,13 @@ LARGEST = (1 << 63) - 1  # of a mantissa
 LONGEST_S = 7 * 86400
 
 
+class Told(NamedTuple):
+    """What a filter does: a formula, and a sentence."""
+
+    formula: str
+    words: str
+
+
 class Scale(NamedTuple):
     """How a point's values are published."""
 

@@ -10,24 +10,18 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import chain
-from typing import Annotated, ClassVar, Literal, NamedTuple, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from .filter_values import LONGEST_S, Curve, Factor, OddSize, Permille, Scale, Seconds, Size
+from .counter_rules import Continuous, continuous
+from .filter_values import LONGEST_S, Curve, Factor, OddSize, Permille, Scale, Seconds, Size, Told
 from .problems import Strict
 from .profile import Point
 from .quantities import Number
 
 MOST_FILTERS = 8
 _MAD = (14826, 10000)  # from median absolute deviation to standard deviation, of a normal distribution
-
-
-class Told(NamedTuple):
-    """What a filter does: a formula, and a sentence."""
-
-    formula: str
-    words: str
 
 
 class _Filter(Strict):
@@ -297,17 +291,44 @@ Filter = Annotated[
 FILTERS: tuple[type[_Filter], ...] = get_args(get_args(Filter)[0])
 
 
-def whole_chain(point: Point, own: Sequence[Filter]) -> Iterator[tuple[str, Filter]]:
-    """("profile" or "site", filter) in processing order: what the profile knows of the quantity, then the site's own."""
+def whole_chain(
+    point: Point, own: Sequence[Filter], per_pulse: Fraction | None = None
+) -> Iterator[tuple[str, Filter | Continuous]]:
+    """("profile" or "site", filter) in processing order: what the profile knows of the quantity, then the site's own.
+
+    The range comes before a counter is made continuous: it is the device's, and a total may leave it. `per_pulse`: the site's own, if any.
+    """
     if point.range:
         low, high = point.range
         yield "profile", RangeFilter(kind="range", low=low, high=high)
+    if point.kind == "counter":
+        rate = _own_rate(own)
+        made = continuous(point, rate and (rate.most, rate.per_s, rate.confirm), per_pulse)
+        yield "site" if rate else "profile", made
+        yield from (("site", step) for step in own if step is not rate)
+        return
     if point.max_rate is not None and not any(step.kind == "rate" for step in own):
         yield "profile", RateFilter(kind="rate", most=point.max_rate)
     yield from (("site", step) for step in own)
 
 
-def compile_chain(point: Point, own: Sequence[Filter]) -> list[list]:
+def _own_rate(own: Sequence[Filter]) -> RateFilter | None:
+    """The rate that a site gives for a counter itself, before it changes its unit."""
+    for step in own:
+        if step.kind == "rate":
+            return step
+        if step.kind == "scale":
+            return None
+    return None
+
+
+def compile_filters(point: Point, own: Sequence[Filter]) -> list[list]:
+    """The specs of the site's own filters alone for the device."""
+    scale = Scale(point.exponent, point.unit)
+    return [spec for step in own for spec in step.compile(scale)]
+
+
+def compile_chain(point: Point, own: Sequence[Filter], per_pulse: Fraction | None = None) -> list[list]:
     """The specs of a point for the device."""
     scale = Scale(point.exponent, point.unit)
-    return list(chain.from_iterable(step.compile(scale) for _, step in whole_chain(point, own)))
+    return list(chain.from_iterable(step.compile(scale) for _, step in whole_chain(point, own, per_pulse)))

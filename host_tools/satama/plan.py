@@ -11,7 +11,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from .board import Board
-from .site import DAY_S, MODBUS_BUSES, Bus
+from .site import MODBUS_BUSES, Bus
+from .site_points import DAY_S
 from .timing import SECOND_US, Timing, timing
 
 FULL, HEAVY = Fraction(1), Fraction(8, 10)  # shares of the time
@@ -124,7 +125,7 @@ def plan_buses(buses: list[Bus], board: Board, units: list[list], polls: list[li
 
 def _requests(index: int, model: Timing, units: list[list], reads: list[list]) -> Iterator[Request]:
     for row, function, address, count, turnaround_ms, _, _ in reads:
-        bus, unit, device, _, _, gap_ms, sunspec = units[row]
+        bus, unit, device, _, _, gap_ms, sunspec, _ = units[row]
         if bus == index:
             asked = function, count
             times = 1000 * turnaround_ms, 1000 * gap_ms

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 
+from .counter_rules import check_counter
 from .problems import Key, Problem, Source
 from .profile import Point, Profile
 from .profile_values import BIT_FUNCTIONS, WORD_FUNCTIONS
@@ -153,6 +154,7 @@ def _check_meaning(point: Point) -> Iterator[Mistake]:
             yield "range", what, "a wider range, or a smaller exponent"
     if point.rollover is not None and point.kind != "counter":
         yield "rollover", f"a {point.kind} does not roll over", 'remove rollover, or write kind = "counter"'
+    yield from check_counter(point)
     if point.states and point.kind not in ("state", "text"):
         yield "states", f"a {point.kind} has no states", 'remove states, or write kind = "state"'
     if point.kind == "text":

@@ -135,7 +135,7 @@ def _bound(
         quantum_s=quantum_s,
         quantum_pulses=quantum_pulses,
         quantum=quantum_pulses * m * Fraction(10) ** (shift + exponent) / denominator,
-        unit=body["streams"][body["points"][at][3][0][1]][2],
+        unit=_unit(body, at),
     )
 
 
@@ -146,6 +146,12 @@ def interrupt_hz(board: Board, debounce_ms: int) -> int:
 
 def _name(body: Mapping[str, Any], row: list) -> str:
     return body["points"][row[4]][0]
+
+
+def _unit(body: Mapping[str, Any], point: int) -> str:
+    """Empty for a point that makes no stream."""
+    outputs = body["points"][point][3]
+    return body["streams"][outputs[0][1]][2] if outputs else ""
 
 
 def _years(board: Board, inputs: int, writes_per_day: int) -> Fraction:

@@ -24,12 +24,16 @@ ALARM, COUNTER, TELEMETRY = 0, 1, 2
 
 @dataclass(frozen=True)
 class Quantity:
-    """`units` that fit (the first is usual), `kind` of its values, usual published `exponent`, delivery `klass`."""
+    """`units` that fit (the first is usual), `kind` of its values, usual published `exponent`, delivery `klass`.
+
+    `fastest` of a counter: (most in the first unit, seconds that it is for), what no device of this quantity exceeds.
+    """
 
     units: tuple[str, ...]
     kind: Kind
     exponent: int
     klass: int
+    fastest: tuple[Decimal, int] | None = None
 
 
 def _gauge(units: str, exponent: int) -> Quantity:
@@ -40,8 +44,18 @@ def _gauge_of_none(exponent: int) -> Quantity:
     return Quantity(("",), "gauge", exponent, TELEMETRY)
 
 
-def _counter(units: str, exponent: int) -> Quantity:
-    return Quantity(tuple(units.split()), "counter", exponent, COUNTER)
+def _counter(units: str, exponent: int, most: str, per_s: int = 1) -> Quantity:
+    return Quantity(tuple(units.split()), "counter", exponent, COUNTER, (Decimal(most), per_s))
+
+
+# The highest rates, where neither profile nor site knows better. They part what a device may count from garbage, not the usual from the
+# rare. The seconds are also how rarely a device may bring its register up to date: so much may come in one reading.
+_ELECTRIC = ("10", 1)  # kWh; 36 MW: more than a cable of a 20 kV network carries (630 A: 22 MVA)
+_THERMAL = ("2500", 900)  # kWh; 10 MW, the substation of a large block; M-Bus modules pass on a value every 15 min
+_WATER = ("15000", 60)  # l; 250 l/s: a DN 300 main at 3.5 m/s; meters on a battery measure at least once a minute
+_RAIN = ("40", 60)  # mm; the most ever measured in a minute is 38 mm (Barot, Guadeloupe, 1970; WMO)
+_PULSES = ("10000", 1)  # as many as a pulse input may have (profiles: max_hz)
+_RUNNING = ("1.1", 3600)  # h; an hour an hour, by a clock that may be far off; some devices count whole hours
 
 
 def _state(klass: int = TELEMETRY) -> Quantity:
@@ -73,18 +87,19 @@ QUANTITIES: dict[str, Quantity] = {
     "apparent_power_demand": _gauge("VA kVA", 0),
     "current_demand": _gauge("A", -2),
     "current_demand_max": _gauge("A", -2),
+    "imbalance": _gauge("/100", -1),  # of three phases: largest deviation from the mean
     "thd_voltage": _gauge("/100 /", -1),
     "thd_current": _gauge("/100 /", -1),
-    "active_energy_import": _counter("kWh Wh", -2),
-    "active_energy_export": _counter("kWh Wh", -2),
-    "active_energy_total": _counter("kWh Wh", -2),
-    "active_energy": _counter("kWh Wh", -2),  # one direction; which one depends on how the meter is wired
+    "active_energy_import": _counter("kWh Wh", -2, *_ELECTRIC),
+    "active_energy_export": _counter("kWh Wh", -2, *_ELECTRIC),
+    "active_energy_total": _counter("kWh Wh", -2, *_ELECTRIC),
+    "active_energy": _counter("kWh Wh", -2, *_ELECTRIC),  # one direction; which one depends on how the meter is wired
     "active_energy_net": _gauge("kWh Wh", -2),
-    "reactive_energy_import": _counter("kvarh varh", -2),
-    "reactive_energy_export": _counter("kvarh varh", -2),
-    "reactive_energy_total": _counter("kvarh varh", -2),
+    "reactive_energy_import": _counter("kvarh varh", -2, *_ELECTRIC),
+    "reactive_energy_export": _counter("kvarh varh", -2, *_ELECTRIC),
+    "reactive_energy_total": _counter("kvarh varh", -2, *_ELECTRIC),
     "reactive_energy_net": _gauge("kvarh varh", -2),
-    "apparent_energy": _counter("kVAh VAh", -2),
+    "apparent_energy": _counter("kVAh VAh", -2, *_ELECTRIC),
     "phase_sequence": _state(),
     # direct current, charging
     "dc_voltage": _gauge("V", -1),
@@ -97,19 +112,22 @@ QUANTITIES: dict[str, Quantity] = {
     "current_limit": _gauge("A mA", -1),
     "session_energy": _gauge("Wh kWh", 0),  # begins again at 0 with every session, so no counter
     # heat and water
-    "heat_energy": _counter("kWh Wh J", 0),
-    "cooling_energy": _counter("kWh Wh J", 0),
+    "heat_energy": _counter("kWh Wh J", 0, *_THERMAL),
+    "cooling_energy": _counter("kWh Wh J", 0, *_THERMAL),
     "heat_power": _gauge("kW W", -1),
     "flow_temperature": _gauge("Cel", -1),
     "return_temperature": _gauge("Cel", -1),
     "temperature_difference": _gauge("K", -2),
-    "volume": _counter("l m3", 0),
+    "volume": _counter("l m3", 0, *_WATER),
     "volume_flow": _gauge("l/s m3/s m3/h l/h", -3),
     # bins, beds, weather
     "distance": _gauge("mm m cm", 0),
     "level": _gauge("mm m cm", 0),
     "fill": _gauge("/100 /", 0),
+    "fill_per_hour": _gauge("/100", -2),  # what an hour adds; the registry has no percent per hour, but it has percent
     "soil_moisture": _gauge("/100 /", -1),
+    "water_depletion": _gauge("/100", -1),  # how much of what plants can take is used up
+    "permittivity": _gauge("/", -2),  # relative to vacuum
     "soil_temperature": _gauge("Cel", -1),
     "conductivity": _gauge("S/m", -4),
     "salinity": _gauge("kg/m3", -3),
@@ -127,7 +145,7 @@ QUANTITIES: dict[str, Quantity] = {
     "wind_direction": _gauge("deg", 0),
     "wind_sector": _state(),
     "wind_force": _gauge_of_none(0),  # Beaufort; no SenML unit
-    "rainfall": _counter("mm", -1),
+    "rainfall": _counter("mm", -1, *_RAIN),
     "illuminance": _gauge("lx", 0),
     "sound_level": _gauge("dB", -1),
     "co2": _gauge("ppm", 0),
@@ -138,7 +156,7 @@ QUANTITIES: dict[str, Quantity] = {
     "pm10": _gauge("ug/m3", 0),
     "motion": _gauge_of_none(0),  # how much moved; a number of the sensor's own
     # counts and states
-    "count": _counter("count", 0),
+    "count": _counter("count", 0, *_PULSES),
     "pulse_frequency": _gauge("Hz", -3),
     "raw_value": _gauge_of_none(0),  # a number whose unit only the device's own settings tell
     "loop_current": _gauge("mA", -2),
@@ -146,7 +164,7 @@ QUANTITIES: dict[str, Quantity] = {
     "load": _gauge("/100 /", 0),
     "duration": _gauge("s min h", 0),
     "battery": _gauge("%EL", 0),
-    "operating_time": _counter("h min s", 0),
+    "operating_time": _counter("h min s", 0, *_RUNNING),
     "relay_state": _state(),
     "lamp_state": _state(),
     "dim_level": _gauge("/100 /", 0),

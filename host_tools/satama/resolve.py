@@ -6,13 +6,17 @@ from pathlib import Path
 from .board import Board, list_boards, load_board
 from .filter_rules import check_filters
 from .filter_values import Scale
+from .privacy_rules import check_privacy
 from .problems import Key, Problem, Problems, Source, again, closest
 from .profile import Point, Profile
 from .profiles import list_profiles, load_profile, profile_path
 from .resolve_buses import MODBUS_KEYS, ON_BUS, check_buses, check_on_bus
+from .resolve_derived import check_derived
 from .resolve_inputs import check_inputs
 from .resolved import Channel, Resolved
-from .site import DAY_S, Device, PointOptions, Site, load_site
+from .site import Device, Site, load_site
+from .site_points import PointOptions
+from .window_rules import check_report, check_window
 
 
 def resolve_site(path: Path | str) -> Resolved:
@@ -23,6 +27,8 @@ def resolve_site(path: Path | str) -> Resolved:
     problems = [*_network(resolved), *check_buses(resolved)]
     problems += _devices(resolved)
     problems += check_inputs(resolved)
+    problems += check_derived(resolved) if not problems else []
+    problems += check_privacy(resolved)
     if problems:
         raise Problems(problems)
     return resolved
@@ -142,7 +148,10 @@ def _channels(resolved: Resolved, index: int, device: Device, profile: Profile) 
             )
             yield source.problem(where, what, "remove it")
             continue
-        channel = Channel(device, profile, point, device.point.get(name, PointOptions()), where)
+        options = device.point.get(name, PointOptions())
+        privacy = resolved.site.privacy.get(options.privacy or device.privacy or "")
+        read_s = options.period_s or device.period_s
+        channel = Channel(f"{device.id}/{name}", point, options, where, read_s, privacy, device, profile)
         for part, what, hint in _options(channel, resolved.board):
             yield source.problem((*key, "point", name, *part), what, hint)
         resolved.channels.append(channel)
@@ -183,20 +192,5 @@ def _options(channel: Channel, board: Board) -> Iterator[tuple[Key, str, str]]:
             yield ("calibration",), f"{value} has more digits than are published", f"round it to 1e{point.exponent}"
     yield from _scaling(channel)
     yield from check_filters(channel)
-    window = options.window
-    if not window:
-        return
-    if window.period_s % channel.period_s:
-        fits = [m for m in range(channel.period_s, DAY_S + 1, channel.period_s) if DAY_S % m == 0]
-        nearest = ", ".join(map(str, sorted(sorted(fits, key=lambda m: abs(m - window.period_s))[:3])))
-        what = f"a window of {window.period_s} s is no multiple of the point's period of {channel.period_s} s"
-        yield ("window", "period_s"), what, f"e.g. {nearest}"
-    allowed = {"gauge": ("mean", "min", "max", "last"), "counter": ("last", "delta"), "state": ("min", "max", "last")}[
-        point.kind
-    ]
-    for at, output in enumerate(window.outputs):
-        if output not in allowed:
-            what = f"'{output}' of a {point.kind} says nothing"
-            yield ("window", "outputs", at), what, f"for a {point.kind}: {', '.join(allowed)}"
-        if output in window.outputs[:at]:
-            yield ("window", "outputs", at), f"'{output}' stands twice", "once is enough"
+    yield from check_window(channel)
+    yield from check_report(channel)

@@ -2,34 +2,103 @@
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
 from .board import Board
+from .derived import Known
+from .filter_values import Scale
+from .filters import compile_chain, compile_filters
+from .privacy import Privacy
 from .problems import Key, Problem, Source
 from .profile import Calibration, Point, Profile
-from .site import Device, PointOptions, Site
+from .site import Device, Site
+from .site_points import PointOptions
+
+
+class Made(NamedTuple):
+    """One stream that a point makes."""
+
+    name: str
+    kind: str
+    klass: int
+    period_s: int
+    unit: str
+    exponent: int
 
 
 @dataclass(frozen=True)
-class Channel:
-    """One point of one device, as this site uses it."""
+class DerivedPoint:
+    """What a profile's Point is to a device's point."""
 
-    device: Device
-    profile: Profile
-    point: Point
+    name: str
+    quantity: str
+    unit: str
+    exponent: int
+    kind: str
+    klass: int
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A point as this site uses it. `read_s`: seconds between what is read, or derived."""
+
+    name: str
+    point: Point | DerivedPoint
     options: PointOptions
     key: Key  # where the site file speaks of it
+    read_s: int
+    privacy: Privacy | None
 
     @property
-    def name(self) -> str:
-        return f"{self.device.id}/{self.point.name}"
+    def owner(self) -> str:
+        """Id of the device or derivation that it belongs to."""
+        return self.name.partition("/")[0]
 
     @property
     def period_s(self) -> int:
-        return self.options.period_s or self.device.period_s
+        """Seconds between the readings that filters and windows see."""
+        return max(self.read_s, self.privacy.floor_s) if self.privacy else self.read_s
 
     @property
     def outputs(self) -> list[str]:
+        """What is made a stream of: nothing of what must not leave the gateway."""
+        if self.privacy and (self.privacy.local_only or self.privacy.aggregate_only):
+            return []
         return list(self.options.window.outputs) if self.options.window else ["each"]
+
+    @property
+    def most_readings(self) -> int:
+        """That a window can have."""
+        return self.options.window.period_s // self.period_s
+
+    @property
+    def report(self) -> list[int] | None:
+        """[change as a mantissa, heartbeat_s] of every stream, as the device's report.ByException takes them."""
+        report = self.options.report
+        return report and [Scale(self.point.exponent, self.point.unit).nearest(report.change), report.heartbeat_s]
+
+    def chain(self) -> list[list]:
+        """The specs of its filters for the device."""
+        return compile_filters(self.point, self.options.filters)
+
+    def stream(self, output: str) -> Made:
+        """The stream that carries this output."""
+        point = self.point
+        if output == "each":
+            return Made(self.name, point.kind, point.klass, self.period_s, point.unit, point.exponent)
+        name, period_s = f"{self.name}/{output}", self.options.window.period_s
+        if output == "count":
+            return Made(name, "gauge", point.klass, period_s, "count", 0)
+        kind = point.kind if output == "last" else "gauge"
+        return Made(name, kind, point.klass, period_s, point.unit, point.exponent)
+
+
+@dataclass(frozen=True)
+class Channel(Signal):
+    """A point of a device."""
+
+    device: Device
+    profile: Profile
 
     @property
     def calibration(self) -> Calibration | None:
@@ -39,13 +108,8 @@ class Channel:
     def per_pulse(self) -> Fraction | None:
         return self.options.per_pulse or self.point.per_pulse
 
-    def stream(self, output: str) -> tuple[str, str, int, int]:
-        """(name, kind, class, period in seconds) of the stream that carries this output."""
-        klass = self.point.klass
-        if output == "each":
-            return self.name, self.point.kind, klass, self.period_s
-        kind = self.point.kind if output == "last" else "gauge"
-        return f"{self.name}/{output}", kind, klass, self.options.window.period_s
+    def chain(self) -> list[list]:
+        return compile_chain(self.point, self.options.filters, self.options.per_pulse)
 
 
 @dataclass
@@ -57,6 +121,19 @@ class Resolved:
     board: Board
     profiles: dict[str, Profile] = field(default_factory=dict)
     channels: list[Channel] = field(default_factory=list)
+    derived: list[Signal] = field(default_factory=list)  # what the [[derived]] blocks give, as far as it is wanted
+    known: dict[str, Known] = field(default_factory=dict)  # all points, those that are derived too
     gpios: dict[str, int] = field(default_factory=dict)
     references: dict[str, int] = field(default_factory=dict)
     warnings: list[Problem] = field(default_factory=list)
+    pseudonymous: set[str] = field(default_factory=set)  # ids of devices and derivations whose names must not leave
+
+    @property
+    def signals(self) -> list[Signal]:
+        """In the order of the compiled points."""
+        return [*self.channels, *self.derived]
+
+    @property
+    def private(self) -> set[str]:
+        """Ids of the devices of which some point is private."""
+        return {channel.device.id for channel in self.channels if channel.privacy}

@@ -1,80 +1,67 @@
-"""SenML packs as the gateway sends them (RFC 8428, CBOR), resolved to samples with exact values."""
+"""What a gateway sends - SenML packs in CBOR or JSON, compact packets - as samples with exact values.
+
+The general part, any pack of RFC 8428, is in senml_resolve.py; this is what our labels make of it (docs/data-team.md).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import cbor2
+from .sample import Sample
+from .senml_resolve import ABSOLUTE, Resolved, SenmlError, apply_bases, records
 
-BASE_NAME, BASE_TIME, NAME, VALUE, STRING, TIME = -2, -3, 0, 2, 3, 6
-ABSOLUTE = 1 << 28  # RFC 8428, 4.5.3: from here on a time is absolute
+__all__ = ["ABSOLUTE", "Sample", "SenmlError", "decode", "format_of", "samples_of"]
 
-
-class SenmlError(ValueError):
-    """Not a SenML pack of ours; the text says what is wrong."""
+_COMPACT = 1  # the first byte of a compact packet: its version
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One resolved record. `value` is None for a bad sample; `time` is Unix seconds, or relative to the sending while unknown."""
-
-    stream: int
-    time: int
-    value: int | Decimal | None
-    reason: str  # empty: good
-    epoch: int
-    seq: int
-    uptime_ms: int | None
-
-    @property
-    def key(self) -> tuple[int, int, int]:
-        """What makes a duplicate recognisable."""
-        return self.epoch, self.seq, self.stream
-
-    @property
-    def absolute(self) -> bool:
-        return self.time >= ABSOLUTE
+def format_of(payload: bytes) -> str:
+    """cbor, json or compact, by the first byte; empty when it is none of them."""
+    if payload[:1] == bytes((_COMPACT,)):
+        return "compact"
+    if payload[:1] and payload[0] >> 5 == 4:
+        return "cbor"
+    return "json" if payload.lstrip()[:1] in (b"[", b"{") else ""
 
 
-def decode(payload: bytes) -> tuple[str, list[Sample]]:
-    """(base name, samples) of a CBOR pack. Raises SenmlError."""
-    try:
-        records = cbor2.loads(payload, tag_hook=_tag)
-    except Exception as error:
-        raise SenmlError(f"no CBOR: {error}") from None
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise SenmlError("a pack is an array of maps")
-    base, time, epoch, seq, uptime = "", 0, -1, -1, None
+def decode(payload: bytes, hint: str = "", schemas: dict[int, Any] | None = None) -> tuple[str, list[Sample]]:
+    """(base name, samples) of a payload. Raises SenmlError.
+
+    `hint`: "cbor", "json" or "compact" where it is known, else the first byte tells. `schemas`: those of compact packets by their id,
+    gateway.core.schema.Schema; a compact packet names no gateway.
+    """
+    if (hint or format_of(payload)) == "compact":
+        from .compact import decode_compact
+
+        return "", decode_compact(payload, schemas or {})
+    return samples_of(records(payload))
+
+
+def samples_of(pack: list[dict[str, Any]]) -> tuple[str, list[Sample]]:
+    """(base name, samples) of the records of a pack of ours."""
     samples = []
-    for at, record in enumerate(records):
-        base = record.get(BASE_NAME, base)
-        if BASE_TIME in record:
-            time = record[BASE_TIME]
+    base = pack[0].get("bn", "") if pack else ""
+    epoch, seq, uptime = -1, -1, None
+    for at, (record, resolved) in enumerate(zip(pack, apply_bases(pack), strict=True)):
+        if "bt" in record:
             epoch, seq, uptime = record.get("ep", -1), record.get("sq", -1), record.get("ms")
-        name = record.get(NAME)
-        if not isinstance(name, str) or not isinstance(time, int):
-            raise SenmlError(f"record {at} lacks a name or a time")
-        has_value = VALUE in record
-        if has_value == (STRING in record):
-            raise SenmlError(f"record {at} ({name}) must have exactly one value")
-        if has_value:
-            value, reason = record[VALUE], record.get("ql", "")
-            if type(value) not in (int, Decimal):
-                raise SenmlError(f"record {at} ({name}) has no exact number: {value!r}")
-        else:
-            if not name.endswith("/q"):
-                raise SenmlError(f"record {at} ({name}) has a text but is no reason record")
-            name, value, reason = name[:-2], None, record[STRING]
-        try:
-            stream = int(name, 16)
-        except ValueError:
-            raise SenmlError(f"record {at}: {name!r} is no stream id") from None
-        samples.append(Sample(stream, time + record.get(TIME, 0), value, reason, epoch, seq, uptime))
+            if type(epoch) is not int or type(seq) is not int or type(uptime) not in (int, type(None)):
+                raise SenmlError(f"record {at}: ep, sq and ms are whole numbers")
+        samples.append(_sample(at, resolved, base, epoch, seq, uptime))
     return base, samples
 
 
-def _tag(decoder: Any, tag: Any = None) -> Any:
-    """Decimal fractions (tag 4) stay exact; cbor2 knows them, this is for what it does not know."""
-    raise SenmlError(f"CBOR tag {(tag or decoder).tag} has no place in a pack")
+def _sample(at: int, record: Resolved, base: str, epoch: int, seq: int, uptime: int | None) -> Sample:
+    name, value, reason = record.name.removeprefix(base), record.value, record.extra.get("ql", "")
+    if isinstance(value, str):
+        if not name.endswith("/q"):
+            raise SenmlError(f"record {at} ({name}) has a text but is no reason record")
+        name, value, reason = name[:-2], None, value
+    elif type(value) not in (int, Decimal):
+        raise SenmlError(f"record {at} ({name}) has no number")
+    if not isinstance(reason, str) or not (reason or value is not None):
+        raise SenmlError(f"record {at} ({name}): the reason must be a word")
+    if not name:
+        raise SenmlError(f"record {at} lacks a name")
+    return Sample(name, record.time, value, reason, epoch, seq, uptime)

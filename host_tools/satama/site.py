@@ -5,25 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from .filters import MOST_FILTERS, Filter
+from .derived import Derived
+from .privacy import Privacy
 from .problems import Source, Strict, Wrong
 from .profile_values import Baud, Name, Parity, StopBits
-from .quantities import Calibration, Ratio, Span
-
-DAY_S = 86400
-Output = Literal["mean", "min", "max", "last", "delta"]
-
-
-def _period(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Wrong("must be a whole number of seconds")
-    if not 1 <= value <= DAY_S:
-        raise Wrong("is out of range", f"seconds, 1..{DAY_S}")
-    if DAY_S % value:
-        below = next(p for p in range(value, 0, -1) if DAY_S % p == 0)
-        above = next(p for p in range(value, DAY_S + 1) if DAY_S % p == 0)
-        raise Wrong("does not divide a day, so its rounds would fall on other times every day", f"{below} or {above}")
-    return value
+from .site_points import DAY_S, Period, PointName, PointOptions
 
 
 def _host(value: Any) -> str:
@@ -65,16 +51,8 @@ def _pin(value: Any) -> str | int:
     return value
 
 
-def _point_name(value: Any) -> Any:
-    if isinstance(value, int):
-        raise Wrong("is not the name of a point", "a register address may stand only in the profile: name the point")
-    return value
-
-
-Period = Annotated[int, BeforeValidator(_period)]
 Host = Annotated[str, BeforeValidator(_host)]
 Pin = Annotated[str | int, BeforeValidator(_pin)]
-PointName = Annotated[str, BeforeValidator(_point_name)]
 
 
 class SiteHead(Strict):
@@ -87,7 +65,11 @@ class Network(Strict):
     kind: Literal["wifi", "lan"] = Field(description="wifi or lan")
     ssid: Annotated[str, BeforeValidator(_ssid)] | None = Field(None, description="name of the Wi-Fi network")
     password: Annotated[SecretStr, BeforeValidator(_passphrase)] = Field(SecretStr(""), description="Wi-Fi passphrase")
-    ntp: list[Host] = Field(["pool.ntp.org"], description="time servers, tried in this order", max_length=4)
+    ntp: list[Host] = Field(
+        ["pool.ntp.org"],
+        description="time servers, all of them asked; where they contradict each other the most agree, then the first",
+        max_length=4,
+    )
 
 
 class Mqtt(Strict):
@@ -99,6 +81,10 @@ class Mqtt(Strict):
     root: Annotated[str, BeforeValidator(_root)] = Field("district/v1", description="first levels of every topic")
     keepalive_s: int = Field(60, ge=5, le=3600, description="MQTT keep-alive in seconds, 5..3600")
     batch_age_s: int = Field(10, ge=1, le=3600, description="a pack waits at most so many seconds, 1..3600")
+    encoding: Literal["cbor", "json", "compact"] = Field(
+        "cbor", description="of samples: cbor or json (SenML), compact (for metered links)"
+    )
+    batch_samples: int = Field(1000, ge=1, le=10000, description="a pack is sent at the latest with so many, 1..10000")
     batch_bytes: int = Field(1000, ge=100, le=8000, description="a pack is sent at the latest at this size, 100..8000")
 
 
@@ -136,22 +122,6 @@ Bus = Annotated[RtuBus | TcpBus | ListeningBus, Field(discriminator="kind")]
 MODBUS_BUSES = ("modbus-rtu", "modbus-tcp")
 
 
-class Window(Strict):
-    period_s: Period = Field(description="length of the window in seconds, a multiple of the point's period_s")
-    outputs: list[Output] = Field(min_length=1, description="mean, min, max, last, delta: one stream each")
-
-
-class PointOptions(Strict):
-    period_s: Period | None = Field(None, description="seconds between readings; the device's if left out")
-    filters: list[Filter] = Field(
-        [], max_length=MOST_FILTERS, description='in processing order, at most 8, e.g. { kind = "median", size = 5 }'
-    )
-    window: Window | None = Field(None, description="{ period_s = .., outputs = [..] }")
-    calibration: Calibration | None = Field(None, description="[[microvolts, value], [microvolts, value]]")
-    span: Span | None = Field(None, description="[value at 4 mA, value at 20 mA] of an instrument on a current loop")
-    per_pulse: Ratio | None = Field(None, description='units per pulse: a number, or a ratio like "1/450"')
-
-
 class Device(Strict):
     id: Name = Field(description="name of the device, unique in the site")
     profile: str = Field(description="a profile's name, or the path of a profile relative to this file")
@@ -163,6 +133,7 @@ class Device(Strict):
         0, ge=0, le=DAY_S, description="seconds between flash writes of a pulse total; 0: with every reading"
     )
     period_s: Period = Field(10, description="seconds between readings")
+    privacy: Name | None = Field(None, description="name of the [privacy.NAME] that its points are under")
     points: list[PointName] | None = Field(None, description="names of points; all of the profile if left out")
     point: dict[str, PointOptions] = Field({}, description="[device.point.NAME] options of one point")
     max_registers: int | None = Field(
@@ -182,6 +153,8 @@ class Site(Strict):
     mqtt: Mqtt = Field(description="[mqtt] with host, and insecure = true for plain TCP")
     bus: list[Bus] = Field([], description="[[bus]] blocks")
     device: list[Device] = Field(min_length=1, description="at least one [[device]] block")
+    derived: list[Derived] = Field([], description="[[derived]] blocks, computed from points of devices")
+    privacy: dict[Name, Privacy] = Field({}, description="[privacy.NAME] profiles for what residents do at home")
 
     @property
     def devices(self) -> list[Device]:

@@ -160,9 +160,11 @@ class Cabinet:
         self.network = Network(self.timeline, _LATENCY_US)
         network = body["network"]
         self.radio = Radio(self.timeline, {network["ssid"]: network["password"]} if network["kind"] == "wifi" else {})
-        self.time_server = TimeServer(self.timeline, start_unix_s)
-        for name in network["ntp"]:
-            self.network.udp[self.network.address(name), 123] = self.time_server
+        self.time_servers = {}
+        for at, name in enumerate(network["ntp"]):
+            self.time_servers[name] = TimeServer(self.timeline, start_unix_s, at)
+        for name, server in self.time_servers.items():
+            self.network.udp[self.network.address(name), 123] = server
         self.broker = Collector(f"{body['root']}/{body['site']}/{body['gateway']}", keep)
         self._serve_broker(broker, body["mqtt"])
         self.board = SimBoard(
@@ -222,6 +224,11 @@ class Cabinet:
                 bus.on_wire.append(lambda start_us, data, port=port: port.write(data))
                 self.ptys[f"bus {bus.name}"] = port
         return {name: port.path for name, port in self.ptys.items()}
+
+    @property
+    def time_server(self) -> TimeServer:
+        """The first one of the site file; all of them are in `time_servers`, by name."""
+        return next(iter(self.time_servers.values()))
 
     # --- living
 

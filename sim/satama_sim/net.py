@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import random
 import struct
 from collections.abc import Callable
 from typing import Protocol
@@ -121,7 +122,8 @@ class TcpPeer:
 
 
 Accept = Callable[[TcpPeer], "Session | None"]
-Datagram = Callable[[bytes], "bytes | None"]
+# the answer, or that and how many microseconds longer it is under way
+Datagram = Callable[[bytes], "bytes | tuple[bytes, int] | None"]
 
 
 class Network:
@@ -195,27 +197,47 @@ class Network:
             serve = self.udp.get((address, port))
             answer = serve(data) if serve else None
             if answer is not None and self.up():
-                self.timeline.after(self.latency_us, lambda: socket.on_datagram(address, port, answer))
+                content, longer_us = answer if isinstance(answer, tuple) else (answer, 0)
+                self.timeline.after(self.latency_us + longer_us, lambda: socket.on_datagram(address, port, content))
 
         if self.up():
             self.timeline.after(self.latency_us, arrive)
 
 
 class TimeServer:
-    """SNTP (RFC 4330) of the simulated world; `offset_s` makes it lie."""
+    """SNTP (RFC 4330) of the simulated world. Its attributes make it wrong, slow, silent or unfriendly; the same ones give the same run.
 
-    def __init__(self, timeline: Timeline, start_unix_s: int):
+    offset_s, offset_ms   how far it is wrong (both count): a jump of years is a lie
+    silent                it does not answer
+    kiss                  a code such as "RATE" or "DENY": every answer is that kiss of death
+    leap, stratum         3 or 16: it says itself that it is not synchronised
+    dispersion_ms         how far it may be wrong by its own account
+    jitter_us             answers are under way up to that much longer, each its own time
+    """
+
+    def __init__(self, timeline: Timeline, start_unix_s: int, seed: int = 0):
         self.timeline = timeline
         self.start_unix_s = start_unix_s
-        self.offset_s = 0
+        self.offset_s = self.offset_ms = 0
+        self.silent = False
+        self.kiss = ""
+        self.leap, self.stratum, self.dispersion_ms = 0, 1, 0
+        self.jitter_us = 0
+        self.asked: list[int] = []  # when, in microseconds
+        self._random = random.Random(seed)
 
     def unix_us(self) -> int:
-        return (self.start_unix_s + self.offset_s) * 1_000_000 + self.timeline.now_us
+        return (self.start_unix_s + self.offset_s) * 1_000_000 + self.offset_ms * 1000 + self.timeline.now_us
 
-    def __call__(self, request: bytes) -> bytes | None:
-        if len(request) < 48:
+    def __call__(self, request: bytes) -> tuple[bytes, int] | None:
+        self.asked.append(self.timeline.now_us)
+        if len(request) < 48 or self.silent:
             return None
         seconds, us = divmod(self.unix_us(), 1_000_000)
         stamp = struct.pack(">II", (seconds + NTP_UNIX) & 0xFFFFFFFF, us * (1 << 32) // 1_000_000)
-        head = struct.pack(">BBbbIII", 0x24, 1, 6, -20, 0, 0, 0x47505300)
-        return head + stamp + request[40:48] + stamp + stamp
+        first = self.leap << 6 | 0x24
+        dispersion = (self.dispersion_ms << 16) // 1000
+        stratum, name = (0, self.kiss.encode()) if self.kiss else (self.stratum, b"GPS\0")
+        head = struct.pack(">BBbbII4s", first, stratum, 6, -20, 0, dispersion, name)
+        longer_us = self._random.randrange(self.jitter_us + 1)
+        return head + stamp + request[40:48] + stamp + stamp, longer_us

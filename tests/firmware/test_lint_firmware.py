@@ -12,7 +12,9 @@ FILES = sorted(path.relative_to(FIRMWARE).as_posix() for path in FIRMWARE.rglob(
 ROOMS = {"acquire", "process", "journal", "uplink", "control", "service"}
 # These touch the hardware, the network or the clock; everything else in gateway/ is pure.
 ADAPTERS = {
+    "gateway/aliases.py",
     "gateway/app.py",
+    "gateway/wiring.py",
     "gateway/acquire/inputs/analog.py",
     "gateway/acquire/modbus/bus.py",
     "gateway/acquire/pushed/listener.py",

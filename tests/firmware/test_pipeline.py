@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core import quality
+from gateway.core.record import Round
+from gateway.core.schema import MOST_STREAMS
 from gateway.process.pipeline import Pipeline
 
 TIMEOUT = quality.pack(quality.BAD, quality.TIMEOUT)
@@ -20,7 +22,10 @@ def site(*points):
     outputs = sorted(output[1:] for _, outputs in points for output in outputs)
     ids = [stream_id for stream_id, _, _ in outputs]
     return {
-        "streams": [[stream_id, f"d/{stream_id}", "V", -1, "gauge", cls, period] for stream_id, cls, period in outputs],
+        "streams": [
+            [stream_id, f"d/{stream_id}", "V", -1, "gauge", cls, period, 0] for stream_id, cls, period in outputs
+        ],
+        "derived": [],
         "points": [
             [f"p{i}", -1, specs, [[output, ids.index(stream_id)] for output, stream_id, _, _ in outputs]]
             for i, (specs, outputs) in enumerate(points)
@@ -28,19 +33,33 @@ def site(*points):
     }
 
 
+def made(body):
+    return Pipeline(body, None, None)
+
+
+def take(pipeline):
+    """[(class, period, urgent, [(stream id, mantissa, quality byte)])] of what the pipeline has to report."""
+    taken = []
+    for _, schema, urgent, values, marks in pipeline.finish(0, True):
+        samples = list(Round(schema, 1, 1, True, 0, 0, values, marks).samples())
+        assert {exponent for _, exponent, _, _ in samples} <= {-1}
+        taken.append((schema.cls, schema.period, urgent, [(stream, *rest) for stream, _, *rest in samples]))
+    return taken
+
+
 def run(pipeline, slots, readings):
     """{slot: what it took}; readings: {slot: [(point, mantissa, quality byte)]}."""
     taken = {}
     for slot in slots:
-        pipeline.close_windows(slot, slot)
+        pipeline.begin(slot, slot)
         for reading in readings.get(slot, []):
             pipeline.offer(*reading)
-        taken[slot] = pipeline.take()
+        taken[slot] = take(pipeline)
     return taken
 
 
 def test_readings_become_rounds_by_class_and_period():
-    pipeline = Pipeline(
+    pipeline = made(
         site(
             ([], [("each", 9, 2, 10)]),
             ([["range", 0, 100]], [("each", 4, 2, 10)]),
@@ -48,37 +67,49 @@ def test_readings_become_rounds_by_class_and_period():
             ([], [("each", 2, 2, 5)]),
         )
     )
-    pipeline.close_windows(60, 60)
+    pipeline.begin(60, 60)
     for point, mantissa in enumerate((7, 101, 5, 3)):
         pipeline.offer(point, mantissa, 0)
-    assert pipeline.take() == [
+    assert take(pipeline) == [
         (1, 60, True, [(1, 5, 0)]),
         (2, 5, True, [(2, 3, 0)]),
         (2, 10, True, [(4, 101, OUT), (9, 7, 0)]),
     ]
-    assert pipeline.take() == []
-    pipeline.close_windows(65, 65)
+    assert take(pipeline) == []
+    pipeline.begin(65, 65)
     pipeline.offer(3, 4, TIMEOUT)
-    assert pipeline.take() == [(2, 5, False, [(2, 4, TIMEOUT)])]
+    assert take(pipeline) == [(2, 5, False, [(2, 4, TIMEOUT)])]
     assert pipeline.latest(0) == (7, 0) and pipeline.latest(1) == (101, OUT) and pipeline.latest(3) == (4, TIMEOUT)
 
 
+def test_many_streams_make_several_rounds_each_of_its_own_schema():
+    count = MOST_STREAMS + 5
+    pipeline = made(site(*[([], [("each", i, 2, 10)]) for i in range(count)]))
+    pipeline.begin(10, 10)
+    for point in range(count):
+        pipeline.offer(point, point, 0)
+    taken = pipeline.finish(0, True)
+    assert [number for number, *_ in taken] == [0, 1]
+    assert [len(schema.ids) for _, schema, *_ in taken] == [MOST_STREAMS, 5]
+    assert [value for *_, values, _ in taken for value in values] == list(range(count))
+
+
 def test_latest_is_none_before_the_first_reading():
-    pipeline = Pipeline(site(([], [("each", 1, 2, 10)])))
+    pipeline = made(site(([], [("each", 1, 2, 10)])))
     assert pipeline.latest(0) is None
     pipeline.offer(0, 0, 0)
     assert pipeline.latest(0) == (0, 0)
 
 
 def test_a_stream_that_reports_for_the_first_time_makes_its_group_urgent():
-    pipeline = Pipeline(site(([], [("each", 1, 2, 10)]), ([], [("each", 2, 2, 10)])))
+    pipeline = made(site(([], [("each", 1, 2, 10)]), ([], [("each", 2, 2, 10)])))
     taken = run(pipeline, (0, 10, 20), {0: [(0, 1, 0)], 10: [(0, 2, 0), (1, 2, TIMEOUT)], 20: [(0, 3, 0), (1, 3, 0)]})
     assert [groups[0][2] for groups in taken.values()] == [True, True, False]
 
 
 def test_a_window_begins_with_a_first_value_at_once():
     outputs = [(output, i, 2, 10) for i, output in enumerate(WINDOWED)]
-    pipeline = Pipeline(site(([], outputs)))
+    pipeline = made(site(([], outputs)))
     taken = run(pipeline, range(20, 41, 5), {20: [(0, 7, 0)], 25: [(0, 10, 0)], 30: [(0, 20, 0)], 35: [(0, 22, 0)]})
     assert taken[20] == [(2, 10, True, [(0, 7, PARTIAL), (1, 7, PARTIAL), (2, 7, PARTIAL), (3, 7, PARTIAL)])]
     assert taken[25] == taken[35] == []
@@ -87,7 +118,7 @@ def test_a_window_begins_with_a_first_value_at_once():
 
 
 def test_a_window_that_began_before_boot_is_partial():
-    pipeline = Pipeline(site(([], [("last", 1, 2, 10)])))
+    pipeline = made(site(([], [("last", 1, 2, 10)])))
     taken = run(pipeline, (7, 8, 10, 20), {7: [(0, 1, 0)], 8: [(0, 2, 0)], 10: [(0, 3, 0)]})
     assert taken[7] == [(2, 10, True, [(1, 1, PARTIAL)])]
     assert taken[10] == [(2, 10, False, [(1, 2, PARTIAL)])]
@@ -95,19 +126,19 @@ def test_a_window_that_began_before_boot_is_partial():
 
 
 def test_a_silent_point_is_reported_but_not_for_the_time_before_boot():
-    pipeline = Pipeline(site(([], [("last", 1, 2, 10), ("delta", 2, 2, 10)])))
+    pipeline = made(site(([], [("last", 1, 2, 10), ("delta", 2, 2, 10)])))
     taken = run(pipeline, (7, 10, 20), {})
     assert taken[10] == []
     assert taken[20] == [(2, 10, True, [(1, *NO_DATA), (2, *NO_DATA)])]
 
 
 def test_a_bad_first_reading_stays_bad():
-    pipeline = Pipeline(site(([], [("mean", 1, 2, 10)])))
+    pipeline = made(site(([], [("mean", 1, 2, 10)])))
     assert run(pipeline, [10], {10: [(0, 0, TIMEOUT)]})[10] == [(2, 10, True, [(1, 0, TIMEOUT)])]
 
 
 def test_windows_survive_a_clock_that_is_set_and_a_slot_that_is_missed():
-    pipeline = Pipeline(site(([], [("last", 1, 2, 10)])))
+    pipeline = made(site(([], [("last", 1, 2, 10)])))
     slots = (50, 55, 800000003, 800000010, 800000021, 800000030)
     taken = run(pipeline, slots, {slot: [(0, slot, 0)] for slot in slots})
     assert taken[800000003] == [(2, 10, False, [(1, 55, PARTIAL)])]
@@ -191,7 +222,7 @@ def test_against_the_model(day):
     wanted = model(points, first, slots)
     group_of = {stream_id: (cls, period) for _, outputs in points for _, stream_id, cls, period in outputs}
     heard = set()
-    for slot, groups in run(Pipeline(site(*points)), slots, slots).items():
+    for slot, groups in run(made(site(*points)), slots, slots).items():
         assert [group[:2] for group in groups] == sorted({group_of[stream_id] for stream_id in wanted[slot]})
         for cls, period, urgent, samples in groups:
             ids = sorted(stream_id for stream_id in wanted[slot] if group_of[stream_id] == (cls, period))

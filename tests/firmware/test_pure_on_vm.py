@@ -6,8 +6,11 @@
 import json
 import os
 import random
+import struct
 import subprocess
 import sys
+import zlib
+from array import array
 from pathlib import Path
 
 import pytest
@@ -24,16 +27,17 @@ FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 PLAYER = """
 import json
 import sys
+from array import array
 from binascii import crc32
 
 from gateway.acquire.inputs import calibrations, curve, totals
 from gateway.acquire.modbus import protocol, reads, registers, rtu_frame, tcp_frame, unit
 from gateway.acquire.pushed import stream, telegram
-from gateway.core import exact, quality
+from gateway.core import exact, quality, record, record_reader, record_writer, schema
 from gateway.core.errors import GatewayError
-from gateway.journal import ledger, record, state
-from gateway.process import filters, pipeline, window
-from gateway.uplink import senml
+from gateway.journal import ledger, ring, state
+from gateway.process import counters, filters, pipeline, report, window
+from gateway.uplink import batch, cbor, compact, json_text, senml
 
 
 def text(value):
@@ -102,7 +106,7 @@ def ascii(data, at, count):
 
 
 def run_device(events):
-    one = unit.Unit([0, 1, "meter", 20, 1000, 0, []])
+    one = unit.Unit([0, 1, "meter", 20, 1000, 0, [], 0])
     seen = []
     for now, (what, took) in enumerate(events):
         if what == "answer":
@@ -114,7 +118,7 @@ def run_device(events):
 
 
 def run_cuts(fields, count, address, day):
-    read = reads.Read([0, 3, address, count, 20, 500, fields], unit.Unit([0, 1, "meter", 20, 1000, 0, []]))
+    read = reads.Read([0, 3, address, count, 20, 500, fields], unit.Unit([0, 1, "meter", 20, 1000, 0, [], 0]))
     cut = reads.best_cut(read.parts[0])
     learned = [read.refused(read.parts[0], cut, day) for _ in range(3)]
     kept = reads.verdicts([read], lambda unit: 0xFFFFFFFF)
@@ -129,34 +133,104 @@ def run_filter(spec, readings):
 
 
 def run_window(outputs, windows):
-    made = window.Window(outputs)
-    results = []
+    made = window.Window(outputs, 4)
+    results, now_s = [], 2**30 - 20
     for whole, readings in windows:
         for mantissa, quality_byte in readings:
-            made.add(mantissa, quality_byte)
-        results.append(made.close(whole))
+            made.add(mantissa, quality_byte, now_s)
+            now_s += 7
+        results.append(made.close(whole, now_s))
     return results
+
+
+def run_report(change, heartbeat_s, values):
+    made = report.ByException(change, heartbeat_s)
+    return [made.due(mantissa, quality_byte, 2**30 - 9 + at) for at, (mantissa, quality_byte) in enumerate(values)]
+
+
+class Keep:
+    # what counters know, over a restart
+
+    def __init__(self):
+        self.kept = {}
+
+    def get(self, key):
+        return self.kept.get(key)
+
+    def put(self, key, data):
+        self.kept[key] = data
+        return True
 
 
 def run_pipeline(site, slots):
-    made = pipeline.Pipeline(site)
-    results = []
+    keep, happened, results = Keep(), [], []
+    kept = counters.Counters(keep)
+    made = pipeline.Pipeline(site, kept, lambda *event: happened.append(event))
     for slot, readings in slots:
-        made.close_windows(slot, slot)
+        made.begin(slot, slot)
         for point, mantissa, quality_byte in readings:
             made.offer(point, mantissa, quality_byte)
-        results.append(made.take())
-    results.append([made.latest(point) for point in range(len(site["points"]))])
-    return results
+        taken = made.finish(slot, True)
+        kept.tend(slot)
+        results.append([(group[0], group[1].id, group[2], list(group[3]), group[4]) for group in taken])
+    results.append([(made.latest(point), made.hidden(point)) for point in range(len(site["points"]))])
+    return results, happened, [keep.kept[key] for key in sorted(keep.kept)]
 
 
-def write(*fields):
-    return record.encode(*fields)
+def rounds_of(of, fields):
+    cls, period, ids, exponents = of
+    made = schema.Schema(cls, period, ids, exponents)
+    return [
+        record.Round(made, epoch, seq, synced, seconds, uptime_ms, array("q", values), bytearray(marks))
+        for epoch, seq, synced, seconds, uptime_ms, values, marks in fields
+    ]
 
 
-def read(data, at):
+def plain(item):
+    if isinstance(item, schema.Schema):
+        return item.id, list(item.ids), list(item.exponents)
+    common = item.epoch, item.seq, item.synced, item.seconds, item.uptime_ms
+    return common, item.body if hasattr(item, "body") else list(item.samples())
+
+
+def write(of, fields):
+    made = rounds_of(of, fields)
+    writer = record_writer.Writer(3)
+    return record_writer.encode_schema(made[0].schema), [writer.encode(item) for item in made]
+
+
+def read(data):
     buf = bytearray(bytes.fromhex(data))
-    return record.decode(buf, at, len(buf))
+    reader = record_reader.Reader({})
+    at, found = 0, []
+    while at < len(buf):
+        try:
+            end, item = reader.read(buf, at, len(buf))
+            found.append(plain(item))
+        except GatewayError as error:
+            found.append(error.reason)
+            try:
+                end = record.measure(buf, at, len(buf))[1]
+            except GatewayError:
+                break
+        at = end
+    return found
+
+
+def run_ring(of, fields, events):
+    partition = Nor(4)
+    made = ring.Journal(partition, ledger.Ledger(of[2]), 0, 4)
+    kept = rounds_of(of, fields)
+    for at in range(3):
+        for item in kept:
+            made.append(1, item)
+        for event in events:
+            made.append_event(record.Event(*event[:-1], bytes.fromhex(event[-1])))
+        made.refill()
+        made.acknowledged(made.window[:at])
+    made = ring.Journal(partition, ledger.Ledger(of[2]), 0, 4)
+    made.refill()
+    return [plain(entry.content) for entry in made.window], made.damaged, crc32(b"".join(partition.blocks))
 
 
 class Nor:
@@ -168,7 +242,7 @@ class Nor:
     def ioctl(self, request, block):
         self.blocks[block] = bytearray(b"\\xff" * 4096)
 
-    def readblocks(self, block, buf, offset):
+    def readblocks(self, block, buf, offset=0):
         buf[:] = self.blocks[block][offset : offset + len(buf)]
 
     def writeblocks(self, block, buf, offset):
@@ -233,11 +307,23 @@ def run_ledger(ids, events):
     return list(made.rows()), made.totals(), made.balanced()
 
 
-def pack(base_name, exponents, rounds):
-    made = senml.Pack(base_name, dict([tuple(pair) for pair in exponents]))
-    for fields, utc, age_s in rounds:
-        made.add(fields, None if utc < 0 else utc, age_s)
-    return made.size(), made.finish()
+def pack(of, fields, utc, age_s):
+    packs = senml.Pack(cbor, "k:g:", {5: "alias"}), senml.Pack(json_text, "k:g:", {}), compact.Pack()
+    for made in packs:
+        for item in rounds_of(of, fields):
+            made.add(item, None if utc < 0 else utc, age_s)
+    return [made.finish() for made in packs]
+
+
+class Queued:
+    def __init__(self, size, content):
+        self.size = size
+        self.content = content
+
+
+def choose(of, fields, sizes, limits, now_ms, urgent):
+    window = [Queued(size, item) for size, item in zip(sizes, rounds_of(of, fields))]
+    return [entry.content.seq for entry in batch.Batch(*limits).choose(window, now_ms, urgent)]
 
 
 PLAYS = {
@@ -258,6 +344,7 @@ PLAYS = {
     "cuts": run_cuts,
     "filter": run_filter,
     "window": run_window,
+    "report": run_report,
     "pipeline": run_pipeline,
     "write": write,
     "read": read,
@@ -267,6 +354,8 @@ PLAYS = {
     "curve": run_curve,
     "calibrations": run_calibrations,
     "pack": pack,
+    "ring": run_ring,
+    "choose": choose,
 }
 
 
@@ -462,43 +551,78 @@ def process_cases(rng):
     outputs = ["mean", "min", "max", "last", "delta"]
     for _ in range(100):
         windows = [[rng.randint(0, 3), [reading(rng) for _ in range(rng.randint(0, 5))]] for _ in range(5)]
-        yield "window", [rng.sample(outputs, rng.randint(1, 5)), windows]
+        chosen = [*outputs, "count", "time_mean", "p1", "p50", "p90"]
+        yield "window", [rng.sample(chosen, rng.randint(1, len(chosen))), windows]
+        yield "report", [rng.choice([1, 2**40]), rng.choice([0, 3]), [reading(rng) for _ in range(20)]]
     for _ in range(30):
         streams, points = [], []
         for i in range(rng.randint(1, 12)):
             names = rng.choice([["each"], rng.sample(outputs, rng.randint(1, 5))])
             period = rng.choice([1, 2]) if names == ["each"] else rng.choice([10, 20])
             filters = rng.sample([["range", -(2**40), 2**40], ["median", 3]], rng.randint(0, 2))
+            if rng.random() < 0.3:
+                filters = [["counter", rng.choice([0, 1000]), 9, 1, 2, 1, 0, 1]]
             points.append([f"p{i}", -1, filters, [[name, len(streams) + k] for k, name in enumerate(names)]])
+            if rng.random() < 0.3:
+                points[-1].append({"report": [5, 20]})
+            elif rng.random() < 0.3:
+                points[-1].append({"private": [period, rng.choice(["mean", "last"]), rng.randint(0, 1)]})
             for _ in names:
-                streams.append([2 * len(streams), "s", "V", -1, "gauge", i % 3, period])
+                streams.append([2 * len(streams), "s", "V", -1, "gauge", i % 3, period, i % 2])
         first = rng.choice([7, 10, 2**30 - 15, 2**31 + 5])
         slots = []
         for slot in range(first, first + 45):
             slots.append([slot, [[point, *reading(rng)] for point in range(len(points)) if rng.random() < 0.6]])
-        yield "pipeline", [{"streams": streams, "points": points}, slots]
+        derived = []
+        for at in range(len(points), len(points) + rng.randint(0, 2)):
+            streams.append([2 * len(streams), "s", "V", -1, "gauge", 2, 1, 0])
+            derived.append(["sum", [0, at - 1], [at], 1, 2, [1, -1]])
+            points.append([f"p{at}", -1, [], [["each", len(streams) - 1]]])
+        yield "pipeline", [{"streams": streams, "points": points, "derived": derived}, slots]
 
 
-def fields(rng):
-    samples = [[rng.choice([0, 5, 127, 128, 70000, 2**32 - 1]), *reading(rng)] for _ in range(rng.randint(0, 6))]
-    epoch, seq, seconds = (rng.choice([0, 1, 2**30, 2**32 - 1, rng.getrandbits(32)]) for _ in range(3))
-    uptime_ms = rng.choice([0, 2**48 - 1, rng.getrandbits(40)])
-    return [rng.randint(0, 15), epoch, seq, rng.random() < 0.5, seconds, uptime_ms, samples]
+def series(rng):
+    """(schema, rounds) as arguments of the player."""
+    ids = sorted(
+        {rng.choice([0, 5, 127, 128, 70000, 2**32 - 1, rng.getrandbits(16)]) for _ in range(rng.randint(1, 9))}
+    )
+    of = [rng.randint(0, 2), rng.choice([1, 10, 86400]), ids, [rng.randint(-6, 3) for _ in ids]]
+    rounds, seq, uptime_ms = [], 0, rng.choice([0, 2**42, rng.getrandbits(40)])
+    for _ in range(rng.randint(1, 6)):
+        seq += rng.choice([1, 1, 7, 300])
+        uptime_ms += rng.randint(0, 100_000)
+        seconds = rng.choice([0, 2**30, 2**32 - 1, rng.getrandbits(32)])
+        readings = [reading(rng) for _ in ids]
+        values = [mantissa for mantissa, _ in readings]
+        marks = [quality_byte if rng.random() < 0.8 else 255 for _, quality_byte in readings]
+        rounds.append([rng.choice([3, 3, 3, 2**32 - 1]), seq, rng.random() < 0.5, seconds, uptime_ms, values, marks])
+    return of, rounds
 
 
 def journal_cases(rng):
-    from gateway.journal import record
+    from gateway.core import record, record_writer, schema
 
-    for _ in range(200):
-        made = fields(rng)
-        yield "write", made
-        at = rng.randint(0, 3)
-        data = rng.randbytes(at) + record.encode(*made)
-        yield "read", [data.hex(), at]
+    for _ in range(100):
+        of, rounds = series(rng)
+        yield "write", [of, rounds]
+        kept = schema.Schema(*of)
+        writer = record_writer.Writer(3)
+        data = bytearray(record_writer.encode_schema(kept))
+        for *head, values, marks in rounds:
+            data += writer.encode(record.Round(kept, *head, array("q", values), bytearray(marks)))
+        yield "read", [data.hex()]
         damaged = bytearray(data)
         damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
-        yield "read", [damaged.hex(), at]
-        yield "read", [data[: rng.randint(0, len(data))].hex(), 0]
+        yield "read", [damaged.hex()]
+        yield "read", [data[: rng.randint(0, len(data))].hex()]
+        body = rng.randbytes(rng.randint(0, 30))
+        head = bytes([5 + len(body), rng.randrange(32)]) + body
+        yield "read", [(record_writer.encode_schema(kept) + head + struct.pack(">I", zlib.crc32(head))).hex()]
+    for _ in range(20):
+        events = [
+            [rng.randint(0, 2), 3, seq, True, rng.getrandbits(32), 999, 5, rng.randbytes(9).hex()] for seq in range(3)
+        ]
+        yield "ring", [*series(rng), events]
     for _ in range(20):
         names = ["produced", "recovered", "quarantined", "acknowledged", "dropped"]
         ids = sorted(rng.sample(range(99), 5))
@@ -546,12 +670,13 @@ def input_cases(rng):
 
 
 def uplink_cases(rng):
-    exponents = [[0, 0], [5, -1], [127, -3], [128, 2], [70000, -30]]
-    for _ in range(200):
-        rounds = []
-        for _ in range(rng.randint(0, 4)):
-            rounds.append([[0, *fields(rng)], rng.choice([-1, 1_790_000_000, 2**32 + 5]), rng.choice([0, 23, 70000])])
-        yield "pack", ["kala:gw-7:", exponents, rounds]
+    for _ in range(150):
+        of, rounds = series(rng)
+        yield "pack", [of, rounds, rng.choice([-1, 1_790_000_000, 2**32 + 5]), rng.choice([0, 23, 70000])]
+        sizes = [rng.randint(10, 300) for _ in rounds]
+        limits = [3, rng.choice([0, 11]), rng.choice([20, 300, 1000]), rng.choice([5, 100]), 10_000]
+        now_ms = rounds[-1][4] + rng.choice([0, 9_999, 10_000, 130_000])
+        yield "choose", [of, rounds, sizes, limits, now_ms, rng.random() < 0.3]
 
 
 ROOMS = [
@@ -602,7 +727,7 @@ CHAINS = """
 import gc
 import sys
 
-from gateway.process import filters
+from gateway.process import counters, filters
 
 CHAIN = (
     ["range", -1000000000000, 1000000000000],

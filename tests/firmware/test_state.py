@@ -1,9 +1,13 @@
 """The state ring on a NOR flash: a power cut at any operation, torn halves included, leaves the old value or the new one."""
 
+from array import array
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.core.record import Round
+from gateway.core.schema import Schema
 from gateway.journal.ledger import Ledger
 from gateway.journal.ring import Journal
 from gateway.journal.state import BLOCK, LONGEST, MOST, State, record_bytes, share
@@ -144,8 +148,10 @@ def test_it_keeps_to_its_blocks_beside_a_journal():
     partition = FlashPartition(24)
     first, count = share(24)
     journal, state = Journal(partition, Ledger([1]), 0, first), State(partition, first, count)
+    schema = Schema(2, 10, list(range(40)), [0] * 40)
     for seq in range(1, 1500):
-        journal.append(2, 7, seq, True, 800_000_000 + seq, seq * 1000, [(1, n, 0) for n in range(40)])
+        values = array("q", [seq * n * (-1) ** seq for n in range(40)])
+        journal.append(0, Round(schema, 7, seq, True, 800_000_000 + seq, seq * 1000, values, bytearray(40)))
         assert state.put(seq % 4, bytes([seq % 256]) * 100)
     assert min(partition.flash.erases) >= 2  # both went around
     again = State(partition, first, count)

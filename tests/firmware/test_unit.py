@@ -10,7 +10,7 @@ TURNAROUND_MS, TIMEOUT_MS = 20, 1000
 
 
 def unit():
-    return Unit([0, 1, "meter", TURNAROUND_MS, TIMEOUT_MS, 100, []])
+    return Unit([0, 1, "meter", TURNAROUND_MS, TIMEOUT_MS, 100, [], 0])
 
 
 def test_a_stranger_gets_the_whole_declared_time():
@@ -111,7 +111,7 @@ def test_errors_are_counted_by_kind():
 
 
 def test_a_sunspec_device_that_was_away_is_searched_anew():
-    device = Unit([0, 1, "inverter", 20, 1000, 0, [103, 40000]])
+    device = Unit([0, 1, "inverter", 20, 1000, 0, [103, 40000], 0])
     assert device.base == -1
     device.base = 40070
     for _ in range(3):

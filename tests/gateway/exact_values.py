@@ -28,3 +28,13 @@ def assert_exact(cab, truth_log, within_us):
 def mantissa(value: Fraction, exponent: int) -> int:
     scaled = value / Fraction(10) ** exponent
     return divide_half_even(scaled.numerator, scaled.denominator)
+
+
+def steady(cab):
+    """Names of the streams that report in every slot: not by exception, and no alarm, which reports when it changes."""
+    body = cab.compiled.body
+    names = set()
+    for row in body["points"]:
+        if not (len(row) > 4 and "report" in row[4]):
+            names |= {body["streams"][stream][1] for _, stream in row[3] if body["streams"][stream][5] != 0}
+    return names

@@ -35,6 +35,7 @@ def test_tools_get_json_sequences(cabinet, demo_site):
         "trace",
         "identify",
         "calibrate",
+        "exchange",
     }
     points = {row["point"]: row for row in cab.request("points")["points"]}
     assert points["main-meter/voltage_l1"]["quality"] == "good"

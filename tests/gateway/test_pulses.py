@@ -104,7 +104,7 @@ def test_1_khz_is_exact_on_a_hardware_counter(yard, board):
     fast = range(10_000_000, 130_000_000, 1000)
     cab = yard(board, 1000, fast, [at + 7 for at in fast[::3]])
     cab.run("150s")
-    assert journal_erases(cab) >= 5
+    assert journal_erases(cab) >= 3
     for device, count in (("one", len(fast)), ("two", len(fast[::3]))):
         assert samples(cab, device)[-1].value == count
         assert {sample.reason for sample in samples(cab, device)} == {""}
@@ -116,7 +116,7 @@ def test_s0_pulses_are_exact_by_interrupt(yard):
     two = range(10_013_000, 250_000_000, 61_000)
     cab = yard("esp32-c3-devkit", 16, one, two)
     cab.run("260s")
-    assert journal_erases(cab) >= 10
+    assert journal_erases(cab) >= 5
     assert cab.board.pins.merged_interrupts == cab.board.pins.lost_interrupts == 0
     for device, times in (("one", one), ("two", two)):
         assert samples(cab, device)[-1].value == len(times)
@@ -124,18 +124,18 @@ def test_s0_pulses_are_exact_by_interrupt(yard):
 
 
 def test_every_loss_by_interrupt_is_said_with_the_next_value(yard):
-    cab = yard("esp32-c3-devkit", 100, range(10_000_000, 190_000_000, 10_000), [])
+    cab = yard("esp32-c3-devkit", 100, range(10_000_000, 390_000_000, 10_000), [])
     losses = []  # seconds since the start with a loss
     known = 0
-    for second in range(200):
+    for second in range(400):
         cab.run(1)
         now = cab.board.pins.merged_interrupts + cab.board.pins.lost_interrupts
         if now > known:
             losses.append(second)
         known = now
-    assert 5 < len(losses) < 100
+    assert 3 < len(losses) < 100
     got = samples(cab, "one")
-    assert got[-1].value == 18_000 - known
+    assert got[-1].value == 38_000 - known
     doubted = [sample.time - cab.start_unix_s for sample in got if sample.reason == "pulses_lost"]
     assert all(any(second <= at <= second + 3 for at in doubted) for second in losses)
     assert all(any(at - 3 <= second <= at for second in losses) for at in doubted)

@@ -1,6 +1,7 @@
 """What a consumer makes of the topics: exact values, duplicates told, damaged payloads counted and never fatal."""
 
 import json
+from array import array
 from decimal import Decimal
 
 import cbor2
@@ -8,6 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.record import Round
+from gateway.core.schema import Schema
+from gateway.uplink import cbor
 from gateway.uplink.senml import Pack
 from satama.collector import Collector
 from satama.senml import SenmlError, decode
@@ -16,8 +20,10 @@ BASE = "district/v1/site/gw"
 
 
 def pack(seq=1, samples=((0, 23014, 0), (1, 0, 129), (2, 5, 73))):
-    one = Pack("site:gw:", {0: -2, 1: 0, 2: 0})
-    one.add((0, 2, 7, seq, True, 800_000_000, 1000, list(samples)))
+    ids, values, marks = zip(*samples, strict=True)
+    one = Pack(cbor, "site:gw:", {})
+    schema = Schema(2, 10, list(ids), [-2, 0, 0])
+    one.add(Round(schema, 7, seq, True, 800_000_000, 1000, array("q", values), bytearray(marks)))
     return one.finish()
 
 
@@ -37,10 +43,10 @@ def birth(**changes):
 def test_a_pack_of_the_firmware_is_resolved_exactly():
     base, samples = decode(pack())
     assert base == "site:gw:"
-    assert [(s.stream, s.value, s.reason, s.epoch, s.seq) for s in samples] == [
-        (0, Decimal("230.14"), "", 7, 1),
-        (1, None, "timeout", 7, 1),
-        (2, 5, "partial", 7, 1),
+    assert [(s.name, s.value, s.reason, s.epoch, s.seq) for s in samples] == [
+        ("0", Decimal("230.14"), "", 7, 1),
+        ("1", None, "timeout", 7, 1),
+        ("2", 5, "partial", 7, 1),
     ]
     assert {s.time for s in samples} == {946_684_800 + 800_000_000}
 
@@ -81,10 +87,10 @@ def test_no_payload_is_fatal(payload, tail):
         ([{0: "1"}], "exactly one value"),
         ([{0: "1", 2: 1, 3: "x"}], "exactly one value"),
         ([{2: 1}], "lacks a name"),
-        ([{0: "zz", 2: 1}], "no stream id"),
-        ([{0: "1", 2: 1.5}], "no exact number"),
+        ([{0: "1", 4: True}], "has no number"),
+        ([{-3: 5, "ep": "x", 0: "1", 2: 1}], "whole numbers"),
         ([{0: "1", 3: "timeout"}], "no reason record"),
-        ([{0: "1", -3: "now", 2: 1}], "lacks a name or a time"),
+        ([{0: "1", -3: "now", 2: 1}], "bt must be a number"),
     ],
 )
 def test_what_is_no_pack_of_ours_is_told(records, said):

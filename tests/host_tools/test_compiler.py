@@ -150,7 +150,9 @@ def test_the_compiled_body_of_a_small_site(site):
             "user": "gw-1",
             "password": "very-secret",
             "tls": 0,
+            "encoding": "cbor",
             "batch_age_s": 10,
+            "batch_samples": 1000,
             "batch_bytes": 1000,
         },
         "buses": [
@@ -168,17 +170,18 @@ def test_the_compiled_body_of_a_small_site(site):
                 "dead_share": 5,
             }
         ],
-        "units": [[0, 9, "meter", 3, 200, 5, []]],
-        "devices": [["meter", "counter"], ["soil", "dfrobot-sen0193"], ["flow", "yf-s201"]],
+        "units": [[0, 9, "meter", 3, 200, 5, [], 0]],
+        "retention_h": 0,
+        "devices": [["meter", "counter", 0], ["soil", "dfrobot-sen0193", 0], ["flow", "yf-s201", 0]],
         "streams": [
-            [0, "meter/power/mean", "kW", -1, "gauge", 2, 10],
-            [1, "meter/power/max", "kW", -1, "gauge", 2, 10],
-            [2, "meter/import", "Wh", 0, "counter", 1, 10],
-            [3, "meter/total", "kWh", -2, "counter", 1, 10],
-            [4, "meter/door", "", 0, "state", 2, 10],
-            [5, "soil/moisture", "/100", -1, "gauge", 2, 2],
-            [6, "flow/volume/delta", "l", -3, "gauge", 1, 60],
-            [7, "flow/volume/last", "l", -3, "counter", 1, 60],
+            [0, "meter/power/mean", "kW", -1, "gauge", 2, 10, 0],
+            [1, "meter/power/max", "kW", -1, "gauge", 2, 10, 0],
+            [2, "meter/import", "Wh", 0, "counter", 1, 10, 0],
+            [3, "meter/total", "kWh", -2, "counter", 1, 10, 0],
+            [4, "meter/door", "", 0, "state", 2, 10, 0],
+            [5, "soil/moisture", "/100", -1, "gauge", 2, 2, 0],
+            [6, "flow/volume/delta", "l", -3, "gauge", 1, 60, 0],
+            [7, "flow/volume/last", "l", -3, "counter", 1, 60, 0],
         ],
         "points": [
             [
@@ -187,11 +190,11 @@ def test_the_compiled_body_of_a_small_site(site):
                 [["range", -10000, 10000], ["range", 0, 999], ["median", 3]],
                 [["mean", 0], ["max", 1]],
             ],
-            ["meter/import", 0, [], [["each", 2]]],
-            ["meter/total", -2, [], [["each", 3]]],
+            ["meter/import", 0, [["counter", 0, 10000, 1, 3, 1000, 0, 1]], [["each", 2]]],
+            ["meter/total", -2, [["counter", 0, 1000, 1, 3, 1, 24, 1]], [["each", 3]]],
             ["meter/door", 0, [], [["each", 4]]],
             ["soil/moisture", -1, [["range", -50, 1100]], [["each", 5]]],
-            ["flow/volume", -3, [], [["delta", 6], ["last", 7]]],
+            ["flow/volume", -3, [["counter", 0, 250000, 1, 3, 3, 0, 60]], [["delta", 6], ["last", 7]]],
         ],
         "polls": [
             [
@@ -210,6 +213,7 @@ def test_the_compiled_body_of_a_small_site(site):
         ],
         "texts": [],
         "probes": [],
+        "derived": [],
     }
 
 
@@ -259,7 +263,7 @@ def test_settings_of_a_device_override_its_profile(site):
     text = site.read_text().replace("unit = 9\n", "unit = 9\nmax_registers = 4\ngap_ms = 0\ntimeout_ms = 50\n")
     site.write_text(text)
     body = compile_site(site).body
-    assert body["units"] == [[0, 9, "meter", 3, 50, 0, []]]
+    assert body["units"] == [[0, 9, "meter", 3, 50, 0, [], 0]]
     assert [read[2:6] for read in body["polls"][1][1]] == [[3, 1, 3, 50], [102, 4, 3, 50], [106, 2, 3, 50]]
 
 

@@ -96,8 +96,8 @@ def test_a_sound_site(tmp_path):
     assert names[3:] == [f"relays/relay_{n}" for n in range(1, 9)] + ["bed-1/moisture", "water/volume"]
     power = resolved.channels[2]
     assert power.period_s == 2 and power.outputs == ["mean", "min"]
-    assert power.stream("mean") == ("meter/active_power/mean", "gauge", 2, 10)
-    assert resolved.channels[1].stream("each") == ("meter/energy_import", "counter", 1, 10)
+    assert power.stream("mean") == ("meter/active_power/mean", "gauge", 2, 10, "W", 0)
+    assert resolved.channels[1].stream("each") == ("meter/energy_import", "counter", 1, 10, "kWh", -2)
     assert resolved.channels[-1].per_pulse == 10
 
 

@@ -22,7 +22,7 @@ from satama.filters import FILTERS, Filter, compile_chain
 from satama.problems import Problems
 from satama.profiles import list_profiles, load_profile
 from satama.resolve import resolve_site
-from satama.site import PointOptions
+from satama.site_points import PointOptions
 
 FORM = TypeAdapter(Filter)
 KINDS = {get_args(model.model_fields["kind"].annotation)[0]: model for model in FILTERS}
@@ -158,7 +158,9 @@ def test_what_the_profile_knows_comes_first_and_the_sites_own_rate_replaces_the_
     assert compiled(median, "gauge") == [["range", -400, 850], ["rate", 5, 1, 3], ["median", 3]]
     own = '{ kind = "median", size = 3 }, { kind = "rate", most = 9 },'
     assert compiled(own, "gauge") == [["range", -400, 850], ["median", 3], ["rate", 90, 1, 3]]
-    assert compiled("", "counter") == [["rate", 1, 10, 3]]  # 0.001 kWh a second at two digits: one step in 10 s
+    median = '{ kind = "median", size = 3 },'
+    counter = ["counter", 0, 1, 10, 3, 100, 0, 1]  # 0.001 kWh a second at two digits: one step in 10 s
+    assert compiled(median, "counter") == [counter, ["median", 3]]
 
 
 def test_the_filters_of_every_known_point_are_such_as_the_device_takes():

@@ -176,7 +176,7 @@ def test_before_anything_arrived_it_says_what_it_waits_for():
 def test_offline_and_a_note_and_damage_and_the_last_event():
     collector = heard(stream(1))
     collector.feed(f"{BASE}/state", b'{"online": false, "ep": 7}')
-    collector.feed(f"{BASE}/event", b'{"event": "time", "ep": 7, "source": "ntp"}')
+    collector.feed(f"{BASE}/event", b'{"event": "time", "ep": 7, "ms": 1, "utc": 1790000000, "source": "ntp"}')
     collector.feed(f"{BASE}/d/7", b"\xff")
     screen = "\n".join(lines_of(view(collector, note="The broker went away."), 120, 40))
     for words in ("✗ offline", "The broker went away.", "✗ 1 damaged", "time", "source ntp", "the last of 1"):

@@ -47,21 +47,26 @@ class Poller:
     async def run(self):
         clock = self._clock
         done = clock.now_ms() // 1000
-        await self._round(done, True)  # at once: nobody who has just closed the door wants to wait for a slot
+        done = await self._round(done, True)  # at once: nobody who has just closed the door wants to wait for a slot
         await self._meet_devices()
         while True:
             done = self._passed(done)
             slot = self._next_slot(done)
             if await self._wait_for(slot):
-                await self._round(slot, False)
-                done = slot
+                done = await self._round(slot, False)
 
     async def _round(self, slot, everything):
+        """Returns the slot, as the clock has it afterwards: what is written after a step is stamped by the clock as it is then."""
+        clock = self._clock
+        synced, steps, slot_ms = clock.synced, clock.steps, slot * 1000 - clock.offset_at(clock.uptime_ms())
         self._begin(slot)
         await self._read_due(slot, everything)
+        if synced and clock.steps != steps:
+            slot = clock.slot_at(slot_ms)
         self._finish(slot)
         self.rounds += 1
-        self.progress_ms = self._clock.uptime_ms()
+        self.progress_ms = clock.uptime_ms()
+        return slot
 
     def _next_slot(self, after):
         return min([after // poll[0] * poll[0] + poll[0] for poll in self._polls])

@@ -13,6 +13,11 @@ def bounded(value):
     return value if -_LIMIT <= value <= _LIMIT else None
 
 
+def whole(value):
+    """It is an integer within these bounds."""
+    return type(value) is int and bounded(value) is not None
+
+
 def divide_half_even(n, d):
     """The integer nearest to n / d, the even one of two equally near; d is not 0."""
     if d < 0:
@@ -50,6 +55,16 @@ def parse(text, exponent):
             return None
     value = int(digits)
     return scale(-value if text[0] == "-" else value, 1, -len(part) - exponent)
+
+
+def decimal(mantissa, exponent):
+    """A mantissa as people write it: (23014, -2) is "230.14"."""
+    if exponent >= 0:
+        return str(mantissa * 10**exponent)
+    sign = "-" if mantissa < 0 else ""
+    whole, part = divmod(abs(mantissa), 10**-exponent)
+    digits = str(part)
+    return sign + str(whole) + "." + "0" * (-exponent - len(digits)) + digits
 
 
 def float_bits(bits, width, m, shift):

@@ -25,6 +25,13 @@ OVER_RANGE = const(15)  # a current loop above the most
 PULSES_LOST = const(16)  # a counted total that may lack pulses
 IMPLAUSIBLE = const(17)  # changed faster than the quantity can
 SUBSTITUTED = const(18)  # a filter's estimate in the place of what was read
+QUARANTINED = const(19)  # a counter's jump that waits to be confirmed by repetition
+RESET = const(20)  # a counter began anew within this interval: what it had counted before is not known
+EXCHANGED = const(21)  # the meter was exchanged within this interval
+ESTIMATED = const(22)
+NEAR_ECHO = const(23)  # closer than the sensor can measure
+NO_ECHO = const(24)
+INCOMPLETE = const(25)  # something it is derived from is missing
 
 _WORDS = (
     "none",
@@ -46,6 +53,13 @@ _WORDS = (
     "pulses_lost",
     "implausible",
     "substituted",
+    "quarantined",
+    "reset",
+    "exchanged",
+    "estimated",
+    "near_echo",
+    "no_echo",
+    "incomplete",
 )
 
 

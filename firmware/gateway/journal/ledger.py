@@ -4,6 +4,8 @@ from array import array
 
 from micropython import const
 
+from gateway.core.record import EVENTS
+
 OTHER = const(-1)  # row of the streams that this site does not know: a backlog written before a re-deploy
 
 
@@ -12,6 +14,7 @@ class Ledger:
 
     def __init__(self, stream_ids):
         self._ids = list(stream_ids)
+        self._ids.append(EVENTS)
         self._ids.append(OTHER)
         self._rows = {stream_id: row for row, stream_id in enumerate(self._ids)}
         zeros = [0] * len(self._ids)
@@ -63,14 +66,10 @@ class Ledger:
             )
 
     def totals(self):
-        """(produced, acknowledged, dropped, quarantined, queued) over all streams."""
-        return (
-            sum(self._produced),
-            sum(self._acknowledged),
-            sum(self._dropped),
-            sum(self._quarantined),
-            sum(self._queued),
-        )
+        """(produced, acknowledged, dropped, quarantined, queued) over all streams: samples, without the events."""
+        columns = (self._produced, self._acknowledged, self._dropped, self._quarantined, self._queued)
+        events = self._rows[EVENTS]
+        return tuple([sum(column) - column[events] for column in columns])
 
     def balanced(self):
         """True when every row adds up and nothing left that was never there."""

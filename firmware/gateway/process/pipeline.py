@@ -1,7 +1,6 @@
-"""From the readings of a slot to the samples of its rounds: filters, windows, streams.
+"""From the readings of a slot to the samples of its rounds: privacy, filters, windows, derived quantities.
 
-A slot is an integer second. Per slot the owner calls close_windows, then offer for every reading, then take.
-Values wait in arrays, one place per stream: nothing is allocated for a reading that goes into a window.
+A slot is an integer second. Per slot the owner calls begin, then offer for every reading, then finish.
 """
 
 from array import array
@@ -10,23 +9,11 @@ from micropython import const
 
 from gateway.core.quality import BAD, PARTIAL, UNCERTAIN, pack
 from gateway.process import filters
-from gateway.process.window import Window
+from gateway.process.rounds import Rounds
+from gateway.process.window import SUMS, Window
 
 _PARTIAL = pack(UNCERTAIN, PARTIAL)
-# In the place of a quality byte, which is below 192:
-_UNHEARD = const(255)  # nothing since boot
-_EMPTY = const(254)  # nothing since the last take
-
-
-class _Group:
-    """The streams of one class and period: they share their rounds."""
-
-    def __init__(self, cls, period):
-        self.cls = cls
-        self.period = period
-        self.streams = []  # indexes, ascending by stream id
-        self.waiting = False
-        self.urgent = False
+_UNHEARD = const(255)  # in the place of a quality byte, which is below 192: nothing since boot
 
 
 class _Windows:
@@ -47,67 +34,82 @@ def _with_period(windows, period):
 
 
 class Pipeline:
-    """`site`: the body of a compiled site ("points" and "streams"); mantissas lie within +-(2 ** 63 - 1)."""
+    """`site`: the body of a compiled site ("points", "derived", "streams"); mantissas lie within +-(2 ** 63 - 1).
 
-    def __init__(self, site):
-        streams = site["streams"]
-        self._ids = [stream[0] for stream in streams]
-        self._waiting = array("q", [0] * len(streams))
-        self._marks = bytearray([_UNHEARD] * len(streams))
-        keys = []
-        for stream in streams:
-            key = (stream[5], stream[6])
-            if key not in keys:
-                keys.append(key)
-        keys.sort()
-        self._groups = [_Group(cls, period) for cls, period in keys]
-        self._group_of = []
-        for index, stream in enumerate(streams):
-            group = self._groups[keys.index((stream[5], stream[6]))]
-            group.streams.append(index)
-            self._group_of.append(group)
+    `counters` keeps what the counters of the site know (process.counters, None without any); report(event, point, about) is told what
+    happened.
+    """
 
+    def __init__(self, site, counters, report):
+        self._counters = counters
+        self._report = report
         self._uptime_s = 0
         points = site["points"]
-        self._latest = array("q", [0] * len(points))
+        self._rounds = Rounds(site["streams"])
+        self._latest = array("q", bytearray(8 * len(points)))
         self._latest_quality = bytearray([_UNHEARD] * len(points))
-        self._filters = []
+        self._fresh = bytearray(len(points))  # 1: has a value of this slot
+        self._chains = []
         self._each = []  # per point: streams that get every reading
         self._windows = []  # per point: its window or None
         self._windowed = []  # per point: streams of the window's outputs
         self._periods = []
-        for index, (_, _, specs, outputs) in enumerate(points):
-            self._filters.append(tuple([filters.build(spec) for spec in specs]))
-            self._each.append(tuple([stream for output, stream in outputs if output == "each"]))
-            windowed = tuple([stream for output, stream in outputs if output != "each"])
-            self._windowed.append(windowed)
-            if windowed:
-                self._windows.append(Window(tuple([output for output, _ in outputs if output != "each"])))
-                _with_period(self._periods, streams[windowed[0]][6]).points.append(index)
-            else:
-                self._windows.append(None)
+        self._exceptions = {}  # stream -> its report.ByException
+        self._reducers = {}  # point -> its privacy.Reducer
+        self._hidden = []  # points that nobody may look at
+        for index, row in enumerate(points):
+            self._add_point(index, row, site["streams"])
+        self.derivations = []
+        if site["derived"]:
+            from gateway.process import derived
 
-    def offer(self, point, mantissa, quality_byte):
-        """A reading of the current slot. A filter may find that there is nothing to report."""
-        for step in self._filters[point]:
-            result = step.apply(mantissa, quality_byte, self._uptime_s)
-            if result is None:
-                return
-            mantissa, quality_byte = result
-        first = self._latest_quality[point] == _UNHEARD
-        self._latest[point] = mantissa
-        self._latest_quality[point] = quality_byte
-        for stream in self._each[point]:
-            self._emit(stream, mantissa, quality_byte)
-        window = self._windows[point]
-        if window is not None:
-            window.add(mantissa, quality_byte)
-            if first:
-                self._announce(point, mantissa, quality_byte)
+            self.derivations = [derived.build(spec, report) for spec in site["derived"]]
 
-    def close_windows(self, slot, uptime_s):
-        """Begin a slot, which is that second of uptime to the filters: end the windows whose time is over (those whose period divides the slot, or passed unseen)."""
+    def _add_point(self, index, row, streams):
+        """row: [name, decimal exponent, specs of the chain, [[output, stream], ...]], and a dict of options where it has some."""
+        outputs = row[3]
+        options = row[4] if len(row) > 4 else {}
+        self._chains.append(tuple([self._step(spec, index, row) for spec in row[2]]))
+        self._each.append(tuple([stream for output, stream in outputs if output == "each"]))
+        windowed = tuple([stream for output, stream in outputs if output != "each"])
+        self._windowed.append(windowed)
+        if windowed:
+            kinds = tuple([output for output, _ in outputs if output != "each"])
+            self._windows.append(Window(kinds, options.get("most", 0)))
+            _with_period(self._periods, streams[windowed[0]][6]).points.append(index)
+        else:
+            self._windows.append(None)
+        if "report" in options:
+            from gateway.process.report import ByException
+
+            for _, stream in outputs:
+                self._exceptions[stream] = ByException(*options["report"])
+        if "private" in options:
+            from gateway.process.privacy import Reducer
+
+            floor_s, output, hidden = options["private"]
+            self._reducers[index] = Reducer(floor_s, output)
+            if hidden:
+                self._hidden.append(index)
+
+    def _step(self, spec, index, row):
+        step = filters.build(spec, index, self._report)
+        if spec[0] == "counter":
+            self._counters.adopt(step, row[0], row[1])
+        return step
+
+    # --- a slot
+
+    def begin(self, slot, uptime_s):
+        """Begin a slot, which is that second of uptime to the filters: end the windows whose time is over (those whose period divides
+        the slot, or passed unseen)."""
         self._uptime_s = uptime_s
+        for point in range(len(self._fresh)):
+            self._fresh[point] = 0
+        for point in sorted(self._reducers):
+            reduced = self._reducers[point].close(slot, uptime_s)
+            if reduced is not None:
+                self._accept(point, *reduced)
         for entry in self._periods:
             period = entry.period
             opened = entry.opened
@@ -120,31 +122,57 @@ class Pipeline:
                     self._close(point, whole)
                 entry.opened = slot
 
-    def take(self):
-        """What the slot has to report: a list of (class, period, urgent, samples), ascending by class and period.
+    def offer(self, point, mantissa, quality_byte):
+        """A reading of the current slot."""
+        if point in self._reducers:
+            self._reducers[point].add(mantissa, quality_byte, self._uptime_s)
+        else:
+            self._accept(point, mantissa, quality_byte)
 
-        samples: a list of (stream id, mantissa, quality byte), ascending by stream id. urgent: one of these streams
-        reports for the first time since boot.
-        """
-        taken = []
-        for group in self._groups:
-            if group.waiting:
-                taken.append((group.cls, group.period, group.urgent, self._samples(group)))
-                group.waiting = group.urgent = False
-        return taken
+    def finish(self, slot, synced):
+        """Derive what follows from the readings of the slot, and take what it has to report: see Rounds.take."""
+        for derivation in self.derivations:
+            fresh = tuple([self._fresh[point] == 1 for point in derivation.sources])
+            if any(fresh):
+                readings = [self._reading(point) for point in derivation.sources]
+                results = derivation.derive(readings, fresh, self._uptime_s, slot, synced)
+                for at, result in enumerate(results):
+                    if result is not None:
+                        self._accept(derivation.outputs[at], *result)
+        return self._rounds.take()
 
     def latest(self, point):
-        """(mantissa, quality byte) of the point's last reading after its filters; None before the first."""
+        """(mantissa, quality byte) of the point's last reading after its filters; None before the first, and for one that is hidden."""
+        return None if point in self._hidden else self._reading(point)
+
+    def hidden(self, point):
+        """Its readings are nobody's business: they only go into sums."""
+        return point in self._hidden
+
+    # --- a reading
+
+    def _reading(self, point):
         quality_byte = self._latest_quality[point]
         return None if quality_byte == _UNHEARD else (self._latest[point], quality_byte)
 
-    def _emit(self, stream, mantissa, quality_byte):
-        group = self._group_of[stream]
-        group.waiting = True
-        if self._marks[stream] == _UNHEARD:
-            group.urgent = True
-        self._waiting[stream] = mantissa
-        self._marks[stream] = quality_byte
+    def _accept(self, point, mantissa, quality_byte):
+        """Through the filters, which may find that there is nothing to report; then to the streams and the window."""
+        for step in self._chains[point]:
+            result = step.apply(mantissa, quality_byte, self._uptime_s)
+            if result is None:
+                return
+            mantissa, quality_byte = result
+        first = self._latest_quality[point] == _UNHEARD
+        self._latest[point] = mantissa
+        self._latest_quality[point] = quality_byte
+        self._fresh[point] = 1
+        for stream in self._each[point]:
+            self._emit(stream, mantissa, quality_byte)
+        window = self._windows[point]
+        if window is not None:
+            window.add(mantissa, quality_byte, self._uptime_s)
+            if first:
+                self._announce(point, mantissa, quality_byte)
 
     def _announce(self, point, mantissa, quality_byte):
         """The first reading after boot goes out at once: nobody at the cabinet waits for a window to end."""
@@ -152,23 +180,17 @@ class Pipeline:
             quality_byte = _PARTIAL
         outputs = self._windows[point].outputs
         for i, stream in enumerate(self._windowed[point]):
-            if outputs[i] != "delta" and self._marks[stream] == _UNHEARD:
+            if outputs[i] not in SUMS and self._rounds.unheard(stream):
                 self._emit(stream, mantissa, quality_byte)
 
     def _close(self, point, whole):
         window = self._windows[point]
         if whole or window.fed:
-            results = window.close(whole)
+            results = window.close(whole, self._uptime_s)
             for i, stream in enumerate(self._windowed[point]):
-                mantissa, quality_byte = results[i]
-                self._emit(stream, mantissa, quality_byte)
+                self._emit(stream, *results[i])
 
-    def _samples(self, group):
-        marks = self._marks
-        samples = []
-        for stream in group.streams:
-            quality_byte = marks[stream]
-            if quality_byte < _EMPTY:
-                samples.append((self._ids[stream], self._waiting[stream], quality_byte))
-                marks[stream] = _EMPTY
-        return samples
+    def _emit(self, stream, mantissa, quality_byte):
+        exception = self._exceptions.get(stream)
+        if exception is None or exception.due(mantissa, quality_byte, self._uptime_s):
+            self._rounds.emit(stream, mantissa, quality_byte)

@@ -91,7 +91,8 @@ class Console:
         except UnicodeError:
             words = ()
         name = words[0] if words else "?"
-        answer = None if self._too_long or len(words) > 3 else await self._ask(name, *words[1:])
+        of = words[1] if len(words) > 1 else None
+        answer = None if self._too_long else await self._ask(name, of, " ".join(words[2:]) or None)
         if answer is None:
             self.refused += 1
             sys.stdout.write("no such request; try: help\r\n")

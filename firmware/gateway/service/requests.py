@@ -6,6 +6,7 @@ from binascii import hexlify
 from gateway.core import exact
 from gateway.core.errors import SettingError
 from gateway.core.quality import quality, reason_name
+from gateway.core.record import EVENTS
 
 HELP = (
     ("help", "this list"),
@@ -15,19 +16,13 @@ HELP = (
     ("buses", "every device on the buses: alive or silent, how fast, what went wrong"),
     ("trace", "the last frames of a bus; name it if there are several"),
     ("identify", "identify DEVICE: what a Modbus device says of itself"),
+    (
+        "exchange",
+        "exchange POINT OLD_END NEW_START [OLD_SERIAL NEW_SERIAL]: this meter was exchanged; its last and first reading",
+    ),
     ("calibrate", "calibrate POINT VALUE: the probe stands in this now; twice for a line; VALUE forget: as delivered"),
 )
 _QUALITY = ("good", "uncertain", "bad")
-
-
-def decimal(mantissa, exponent):
-    """A mantissa as people write it: (23014, -2) is "230.14"."""
-    if exponent >= 0:
-        return str(mantissa * 10**exponent)
-    sign = "-" if mantissa < 0 else ""
-    whole, part = divmod(abs(mantissa), 10**-exponent)
-    digits = str(part)
-    return sign + str(whole) + "." + "0" * (-exponent - len(digits)) + digits
 
 
 def _counted(errors):
@@ -53,6 +48,10 @@ class Requests:
             return self.trace(of)
         if name == "identify":
             return self.identify(of)
+        if name == "exchange":
+            from gateway.service import exchange
+
+            return exchange.declare(self._rooms, ([of] if of else []) + str(value or "").split())
         return self.calibrate(of, value) if name == "calibrate" and of and value else None
 
     def help(self):
@@ -61,6 +60,7 @@ class Requests:
     def status(self):
         rooms = self._rooms
         clock, sender = rooms.clock, rooms.sender
+        gc.collect()  # how much garbage there is depends on the values that were read: nobody's business
         return {
             "gateway": rooms.site["gateway"],
             "version": rooms.version,
@@ -148,19 +148,20 @@ class Requests:
             row = {"point": point[0]}
             latest = rooms.pipeline.latest(index)
             if latest is None:
-                row["quality"] = "none yet"
+                row["quality"] = "private" if rooms.pipeline.hidden(index) else "none yet"
             else:
                 row["quality"] = _QUALITY[quality(latest[1])]
                 if quality(latest[1]):
                     row["reason"] = reason_name(latest[1])
                 if quality(latest[1]) < 2:
-                    row["value"] = decimal(latest[0], point[1])
+                    row["value"] = exact.decimal(latest[0], point[1])
             rows.append(row)
         return {"points": rows}
 
     def ledger(self):
         rooms = self._rooms
         names = {stream[0]: stream[1] for stream in rooms.site["streams"]}
+        names[EVENTS] = "(events)"
         rows = []
         for stream_id, produced, acknowledged, dropped, quarantined, queued in rooms.ledger.rows():
             if stream_id in names or produced:

@@ -35,6 +35,8 @@ def text(name, answer):
             yield "  {}: {}".format(name, text)
     elif name == "calibrate":
         yield "  {calibrated}: {result}".format(**answer)
+    elif name == "exchange":
+        yield "  {exchanged}: {result}".format(**answer)
     elif name == "trace":
         yield "  {bus}: uptime ms, unit, request, us to the answer, verdict, answer".format(**answer)
         for now_ms, unit, request, took_us, verdict, length, reply in answer["frames"]:

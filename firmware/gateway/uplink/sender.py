@@ -5,25 +5,27 @@ import json
 
 from micropython import const
 
-from gateway.uplink import timesync
+from gateway.core.short_name import short
+from gateway.uplink.batch import Batch, is_event
 from gateway.uplink.mqtt import Client, LinkDown
-from gateway.uplink.senml import Pack
+from gateway.uplink.timesync import TimeSync
 
 CLASS_NAMES = ("alarm", "counter", "telemetry")
 _UNIX_2000 = const(946684800)
 _DIAG_MS = const(60000)
-_RESYNC_MS = const(3600000)
-_RETRY_SYNC_MS = const(60000)
-_HISTORY_S = const(120)  # older than that, a round is history
+_SAMPLE_BYTES = {"cbor": 11, "json": 21, "compact": 0}
 _BACKOFF_MS = const(1000)
 _BACKOFF_MOST_MS = const(60000)
 _IDLE_MS = const(1000)
 
 
 class Sender:
-    """Owns the connection to the broker. `journal` is the only source of samples; `diagnosis()` gives the diag dict."""
+    """Owns the connection to the broker. `journal` is the only source of samples; `diagnosis()` gives the diag dict.
 
-    def __init__(self, site, link, clock, journal, epoch, version, diagnosis, random, texts):
+    `note(event)` takes an event into the journal, `made()` says how many records of this boot are there.
+    """
+
+    def __init__(self, site, link, clock, journal, epoch, version, diagnosis, random, texts, aliases, note, made):
         self._site = site
         self._link = link
         self._clock = clock
@@ -35,10 +37,12 @@ class Sender:
         self._texts = texts  # [device, name, text], growing: what identifies the devices
         self._base = "{}/{}/{}/".format(site["root"], site["site"], site["gateway"])
         self._base_name = "{}:{}:".format(site["site"], site["gateway"])
-        self._exponents = {stream[0]: stream[3] for stream in site["streams"]}
+        self._aliases = aliases  # stream id -> name on the wire, of those that are not called by their short name
         mqtt = site["mqtt"]
-        self._batch_ms = mqtt["batch_age_s"] * 1000
-        self._batch_bytes = mqtt["batch_bytes"]
+        self._encoding = mqtt["encoding"]
+        sample_bytes = _SAMPLE_BYTES[self._encoding]
+        self._batch = Batch(epoch, sample_bytes, mqtt["batch_bytes"], mqtt["batch_samples"], mqtt["batch_age_s"] * 1000)
+        self._introduced = []  # ids of schemas that this connection has heard of
         client_id = "{}-{}".format(site["site"], site["gateway"]).encode()
         self._client = Client(client_id, mqtt, self._topic("state"), self._state(False))
         self.urgent = False  # a stream's first reading waits: send without waiting for a full pack
@@ -46,9 +50,10 @@ class Sender:
         self.connects = 0
         self.last_error = ""
         self.published = 0
-        self._sync_due_ms = 0
+        self._note = note
+        self._made = made
+        self.time = TimeSync(site["network"]["ntp"], clock)
         self._diag_due_ms = 0
-        self._unsynced_sent = False
 
     # --- the life of the connection
 
@@ -60,6 +65,7 @@ class Sender:
                     raise LinkDown("no network")
                 await self._sync_time()
                 self._client.open()
+                self._introduced = []
                 self.connects += 1
                 backoff = _BACKOFF_MS
                 await self._introduce()
@@ -78,8 +84,7 @@ class Sender:
 
     async def _serve(self):
         now = self._clock.uptime_ms()
-        if now >= self._sync_due_ms:
-            await self._sync_time()
+        await self._sync_time()
         if now >= self._diag_due_ms:
             self._diag_due_ms = now + _DIAG_MS
             await self._client.publish(self._topic("diag"), json.dumps(self._diagnosis()).encode())
@@ -91,14 +96,27 @@ class Sender:
             await asyncio.sleep_ms(_IDLE_MS)
 
     async def _sync_time(self):
-        was_synced = self._clock.synced
-        for host in self._site["network"]["ntp"]:
-            if await timesync.ask(host, self._clock):
-                self._sync_due_ms = self._clock.uptime_ms() + _RESYNC_MS
-                if not was_synced and self._unsynced_sent and self.online:
-                    await self._tell_time()
-                return
-        self._sync_due_ms = self._clock.uptime_ms() + _RETRY_SYNC_MS
+        """Ask for the time when it is due. What the answer changes for records already made is noted at once, before the next one."""
+        if not self.time.is_due():
+            return
+        moved = await self.time.poll()
+        if moved is None and self._made() or moved:
+            self._note(self._mapping(moved))
+        for host, seconds, off_ms in self.time.refused:
+            event = {"event": "time_refused", "server": host, "said": seconds + _UNIX_2000}
+            if off_ms is not None:
+                event["difference_ms"] = off_ms
+            self._note(event)
+        self.time.refused = []
+
+    def _mapping(self, moved):
+        """The event by which a consumer places what has no time yet, and moves what was stamped before the clock was stepped: its own
+        uptime is its own UTC, and records with a lower number are from before."""
+        clock = self._clock
+        event = {"event": "time", "source": clock.source, "uncertainty_ms": clock.uncertainty_ms}
+        if moved:
+            event["stepped_ms"] = moved
+        return event
 
     # --- who we are
 
@@ -119,17 +137,15 @@ class Sender:
         """Birth before state: whoever sees us online can read what follows."""
         site = self._site
         publish = self._client.publish
-        devices = [name for name, _ in site["devices"]]
+        devices = [row[0] for row in site["devices"]]
         birth = {"ep": self._epoch, "bn": self._base_name, "devices": devices}
         await publish(self._topic("birth"), json.dumps(birth).encode(), True)
-        for name, profile in site["devices"]:
+        for name, profile, _ in site["devices"]:
             texts = {point: text for device, point, text in self._texts if device == name}
             await self._client.publish_pieces(
                 self._topic("birth/" + name), lambda: self._device_birth(name, profile, texts), True
             )
         await publish(self._topic("state"), self._state(True), True)
-        if self._unsynced_sent and self._clock.synced:
-            await self._tell_time()
 
     def _device_birth(self, name, profile, texts):
         """Yield the JSON of one device, stream by stream."""
@@ -139,74 +155,87 @@ class Sender:
         comma = b""
         for s in self._site["streams"]:
             if s[1].startswith(prefix):
-                row = {"id": s[0], "name": s[1], "unit": s[2], "exponent": s[3], "kind": s[4]}
+                row = {
+                    "n": self._aliases.get(s[0]) or short(s[0]),
+                    "name": s[1],
+                    "unit": s[2],
+                    "exponent": s[3],
+                    "kind": s[4],
+                }
+                if s[0] not in self._aliases:
+                    row["id"] = s[0]
                 row["class"] = CLASS_NAMES[s[5]]
                 row["period_s"] = s[6]
                 yield comma + json.dumps(row).encode()
                 comma = b", "
         yield b"]}"
 
-    async def _tell_time(self):
-        """Place what was published without a time: this uptime was that UTC."""
-        clock = self._clock
-        ms = clock.uptime_ms()
-        event = {
-            "event": "time",
-            "ep": self._epoch,
-            "ms": ms,
-            "utc": clock.utc_of(ms) + _UNIX_2000,
-            "source": clock.source,
-            "uncertainty_ms": clock.uncertainty_ms,
-        }
-        await self._client.publish(self._topic("event"), json.dumps(event).encode())
-        self._unsynced_sent = False
-
     # --- the journal
 
     def _choose(self, now):
-        """The run of rounds to send now: one class, old enough, many enough, or urgent; an empty list when it can wait."""
         self._journal.refill()
-        window = self._journal.window
-        if not window:
-            return window
-        oldest = window[0].content
-        full = sum(entry.content[0] for entry in window) >= self._batch_bytes
-        age_ms = now - oldest[6]
-        if not (self.urgent or full or oldest[2] != self._epoch or age_ms >= self._batch_ms):
-            return ()
-        run = []
-        size = 0
-        history = self._is_history(oldest, now)
-        for entry in window:
-            content = entry.content
-            if content[1] == oldest[1] and self._is_history(content, now) == history:
-                size += 3 * content[0]  # SenML takes about three times the record
-                if run and size > self._batch_bytes:
-                    break
-                run.append(entry)
-        return run
+        return self._batch.choose(self._journal.window, now, self.urgent)
 
-    def _is_history(self, content, now):
-        return content[2] != self._epoch or now - content[6] > _HISTORY_S * 1000
+    def _pack(self):
+        """An empty message in the encoding of this site."""
+        if self._encoding == "compact":
+            from gateway.uplink import compact
+
+            return compact.Pack()
+        from gateway.uplink import senml
+
+        if self._encoding == "json":
+            from gateway.uplink import json_text as writer
+        else:
+            from gateway.uplink import cbor as writer
+        return senml.Pack(writer, self._base_name, self._aliases)
 
     async def _send(self, entries):
-        pack = Pack(self._base_name, self._exponents)
-        now = self._clock.uptime_ms()
-        for entry in entries:
-            utc, age_s = None, 0
-            content = entry.content
-            if not content[4] and content[2] == self._epoch:
-                utc = self._clock.utc_of(content[6])
-                if utc is None:
-                    age_s = (now - content[6]) // 1000
-                    self._unsynced_sent = True
-                else:
-                    utc += _UNIX_2000
-            pack.add(content, utc, age_s)
         first = entries[0].content
-        kind = "h/" if self._is_history(first, now) else "d/"
-        await self._client.publish(self._topic(kind + CLASS_NAMES[first[1]]), pack.finish())
+        if is_event(first):
+            await self._client.publish(self._topic("event"), self._event(first))
+        else:
+            await self._send_rounds(entries, first)
         self.published += 1
         self._journal.acknowledged(entries)
         if not self._journal.window:
             self.urgent = False
+
+    async def _send_rounds(self, entries, first):
+        pack = self._pack()
+        now = self._clock.uptime_ms()
+        for entry in entries:
+            utc, age_s = None, 0
+            round = entry.content
+            if not round.synced and round.epoch == self._epoch:
+                utc = self._clock.utc_of(round.uptime_ms)
+                if utc is None:
+                    age_s = (now - round.uptime_ms) // 1000
+                else:
+                    utc += _UNIX_2000
+            pack.add(round, utc, age_s)
+        if self._encoding == "compact":
+            kind = "c/"
+            for entry in entries:
+                await self._introduce_schema(entry.content.schema)
+        else:
+            kind = "h/" if self._batch.is_history(first, now) else "d/"
+        await self._client.publish(self._topic(kind + CLASS_NAMES[first.cls]), pack.finish())
+
+    async def _introduce_schema(self, schema):
+        """What the numbers in a compact packet mean, once a connection and retained, before the first of them."""
+        if schema.id in self._introduced:
+            return
+        streams = [[schema.ids[at], exponent] for at, exponent in enumerate(schema.exponents)]
+        said = {"class": CLASS_NAMES[schema.cls], "period_s": schema.period, "streams": streams}
+        await self._client.publish(self._topic("schema/{:08x}".format(schema.id)), json.dumps(said).encode(), True)
+        self._introduced.append(schema.id)
+
+    def _event(self, event):
+        """What happened, with its identity and its moment."""
+        said = {"ep": event.epoch, "sq": event.seq, "ms": event.uptime_ms}
+        if event.synced:
+            said["utc"], said["utc_ms"] = event.seconds + _UNIX_2000, event.ms
+        elif event.epoch == self._epoch and self._clock.synced:
+            said["utc"] = self._clock.utc_of(event.uptime_ms) + _UNIX_2000
+        return json.dumps(said)[:-1].encode() + b", " + event.body[1:]

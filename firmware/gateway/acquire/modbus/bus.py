@@ -81,7 +81,7 @@ class Bus:
                 reason = TIMEOUT
             number = found if reason == EXCEPTION else 0
             now = clock.uptime_ms()
-            self.trace.note(now, unit.number, frame, link.took_us, reason, number, link.buffer, link.end)
+            self.trace.note(now, unit.number, frame, link.took_us, reason, number, link.buffer, link.end, unit.private)
             if reason == TIMEOUT or reason == WRONG_UNIT:
                 unit.owes(frame, now + 2 * timeout_ms)
                 unheard = True

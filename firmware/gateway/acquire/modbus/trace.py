@@ -15,6 +15,7 @@ _HEAD = (
 _DATA = const(15)
 _REQUEST = const(16)  # bytes kept of a request, and
 _REPLY = const(33)  # of its answer
+_PRIVATE = const(0x8000)  # beside the length
 
 
 class Trace:
@@ -24,34 +25,39 @@ class Trace:
         self._ring = bytearray(PLACES * _SIZE)
         self._count = 0
 
-    def note(self, now_ms, unit, request, took_us, reason, number, buf, length):
-        """One transaction: `buf` holds the `length` bytes that came back, `took_us` is 0 when none did."""
+    def note(self, now_ms, unit, request, took_us, reason, number, buf, length, private):
+        """One transaction: `buf` holds the `length` bytes that came back, `took_us` is 0 when none did. What is private is not kept."""
         ring = self._ring
         at = self._count % PLACES * _SIZE
-        pack_into(_HEAD, ring, at, now_ms & 0xFFFFFFFF, took_us, length, number, reason, len(request), unit)
+        pack_into(
+            _HEAD,
+            ring,
+            at,
+            now_ms & 0xFFFFFFFF,
+            took_us,
+            length | _PRIVATE if private else length,
+            number,
+            reason,
+            len(request),
+            unit,
+        )
         at += _DATA
         for i in range(min(len(request), _REQUEST)):
             ring[at + i] = request[i]
         at += _REQUEST
-        for i in range(min(length, _REPLY)):
+        for i in range(0 if private else min(length, _REPLY)):
             ring[at + i] = buf[i]
         self._count += 1
 
     def rows(self):
-        """(uptime ms, unit, request bytes, us to the answer, reason, exception, length of the answer, its first bytes), oldest first."""
+        """(uptime ms, unit, request bytes, us to the answer, reason, exception, length of the answer, its first bytes, none when it is private),
+        oldest first."""
         for number in range(max(0, self._count - PLACES), self._count):
             at = number % PLACES * _SIZE
             now_ms, took_us, length, exception, reason, size, unit = unpack_from(_HEAD, self._ring, at)
             at += _DATA
             request = bytes(self._ring[at : at + min(size, _REQUEST)])
             at += _REQUEST
-            yield (
-                now_ms,
-                unit,
-                request,
-                took_us,
-                reason,
-                exception,
-                length,
-                bytes(self._ring[at : at + min(length, _REPLY)]),
-            )
+            kept = 0 if length & _PRIVATE else min(length, _REPLY)
+            reply = bytes(self._ring[at : at + kept])
+            yield now_ms, unit, request, took_us, reason, exception, length & ~_PRIVATE, reply

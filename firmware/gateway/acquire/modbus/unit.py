@@ -25,6 +25,7 @@ class Unit:
         self.bus, self.number, self.name = spec[0], spec[1], spec[2]
         self.turnaround_ms, self.timeout_ms, self.gap_ms = spec[3], spec[4], spec[5]
         self.sunspec = spec[6]
+        self.private = spec[7] == 1  # what it answers is not to be shown
         self.base = -1 if self.sunspec else 0  # added to every address; -1: not found yet
         self.known = False  # whether a response time is learned
         self._mean = 0

@@ -5,15 +5,8 @@ not to be reported. Mantissas, in and out, lie within +-(2 ** 63 - 1). What is b
 no statistics. Should the time fall, nothing has passed, and an interval begins anew.
 """
 
-from gateway.core.errors import SettingError
-from gateway.core.exact import bounded
-from gateway.core.quality import INVALID
-
-
-def require(condition):
-    """SettingError(INVALID) unless it holds."""
-    if not condition:
-        raise SettingError(INVALID)
+from gateway.core.errors import require
+from gateway.core.exact import whole
 
 
 def _kinds(name):
@@ -30,19 +23,25 @@ def _kinds(name):
         from gateway.process.filters import reporting
 
         return reporting.KINDS
+    if name == "counter":
+        from gateway.process import counter
+
+        return counter.KINDS
     require(name in ("calibrate", "scale", "offset", "clamp"))
     from gateway.process.filters import scaling
 
     return scaling.KINDS
 
 
-def whole(value):
-    """It is an integer within the bounds of a mantissa."""
-    return type(value) is int and bounded(value) is not None
+def nobody(event, point, about):
+    """Where nobody wants to hear of events."""
 
 
-def build(spec):
-    """A new filter; SettingError(INVALID) for an unknown kind and for arguments that are wrong in number, type or size."""
+def build(spec, point=0, report=nobody):
+    """A new filter; SettingError(INVALID) for an unknown kind and for arguments that are wrong in number, type or size.
+
+    A counter tells report(event, point, about) of its jumps.
+    """
     require(type(spec) in (list, tuple) and spec and type(spec[0]) is str)
     kind, count = _kinds(spec[0])[spec[0]]
     arguments = spec[1:]
@@ -50,4 +49,4 @@ def build(spec):
     if spec[0] != "calibrate":  # it looks through its points itself
         for argument in arguments:
             require(whole(argument))
-    return kind(*arguments)
+    return kind(point, report, *arguments) if spec[0] == "counter" else kind(*arguments)

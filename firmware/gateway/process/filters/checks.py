@@ -1,7 +1,7 @@
 """Filters that find readings which cannot be true: they keep the mantissa, for the console, and make it bad."""
 
 from gateway.core.quality import BAD, IMPLAUSIBLE, OUT_OF_RANGE, STUCK, pack
-from gateway.process.filters import require
+from gateway.core.errors import require
 
 _OUT = pack(BAD, OUT_OF_RANGE)
 _IMPLAUSIBLE = pack(BAD, IMPLAUSIBLE)

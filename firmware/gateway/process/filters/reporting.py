@@ -1,7 +1,7 @@
 """Filters that decide what of the readings is worth a report, and when."""
 
 from gateway.core.quality import BAD, SUBSTITUTED, UNCERTAIN, pack
-from gateway.process.filters import require
+from gateway.core.errors import require
 
 _SUBSTITUTED = pack(UNCERTAIN, SUBSTITUTED)
 

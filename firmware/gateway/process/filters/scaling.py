@@ -4,7 +4,8 @@ from micropython import const
 
 from gateway.core.exact import bounded, divide_half_even
 from gateway.core.quality import BAD, OVERFLOW, pack
-from gateway.process.filters import require, whole
+from gateway.core.errors import require
+from gateway.core.exact import whole
 
 _MOST_POINTS = const(16)
 _OVERFLOW = (0, pack(BAD, OVERFLOW))

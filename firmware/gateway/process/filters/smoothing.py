@@ -6,7 +6,7 @@ from micropython import const
 
 from gateway.core.exact import divide_half_even
 from gateway.core.quality import SUBSTITUTED, UNCERTAIN, pack
-from gateway.process.filters import require
+from gateway.core.errors import require
 
 _LARGEST = const(31)
 _ENOUGH = const(3)  # readings, to tell an outlier from the others
