@@ -6,11 +6,14 @@ from esp32 import NVS
 
 
 def give(site):
-    """Rename the private devices of a compiled site, everywhere in it. Returns the names of their streams on the wire, by stream id."""
-    wire = {}
+    """Rename the private devices of a compiled site, everywhere in it.
+
+    Returns the names of their streams on the wire, by stream id, and the indexes of their points.
+    """
+    wire, points = {}, []
     hidden = [row[0] for row in site["devices"] if row[2]]
     if not hidden:
-        return wire
+        return wire, points
     from gateway.core.pseudonym import pseudonym
 
     key = _key()
@@ -24,9 +27,10 @@ def give(site):
         device, _, point = name.partition("/")
         if device in names:
             site["points"][at] = (names[device] + "/" + point, exponent)
+            points.append(at)
     for row in site["devices"]:
         row[0] = names.get(row[0], row[0])
-    return wire
+    return wire, points
 
 
 def _key():

@@ -59,7 +59,8 @@ class Gateway:
         self.pipeline = Pipeline(site, self.counters, self._happened)
         self.keeper = self._keeper()
         site["points"] = [(row[0], row[1]) for row in site["points"]]  # the pipeline has the rest
-        self.aliases = aliases.give(site)
+        self.aliases, self._nameless = aliases.give(site)
+        site["schema"] = self.pipeline.schemas()
         self.poller = Poller(
             site["polls"],
             site["texts"],
@@ -192,9 +193,13 @@ class Gateway:
 
     def _happened(self, event, point, about):
         """Into the journal with an event: `about` has mantissas of the point, and texts."""
+        if self.pipeline.hidden(point):
+            return
         name, exponent = self.site["points"][point][:2]
         body = {"event": event, "point": name}
         for key, value in about:
+            if key.endswith("_serial") and point in self._nameless:  # the number on a meter is a name
+                continue
             body[key] = value if isinstance(value, str) else exact.decimal(value, exponent)
         self.note(body)
 

@@ -136,6 +136,28 @@ def test_the_sum_is_bad_while_one_flat_is_missing(cabinet):
     assert cab.broker.stream("flats/sum").last.reason in ("", "partial")
 
 
+def test_the_serial_numbers_of_an_exchange_stay_at_home(cabinet):
+    cab = cabinet(SITES / "house.toml", seed=7)
+    for flat in range(1, 7):
+        cab.world.set(f"flat-{flat}", "energy_import", "1000.00")
+    cab.run("31m")
+    point = next(
+        row["point"]
+        for row in cab.request("points")["points"]
+        if row["point"].endswith("/energy_import") and len(row["point"]) == 30
+    )
+    answer = cab.request("exchange", of=point, value="1000.10 2.00 SN-OLD-77 SN-NEW-88")
+    assert answer["result"] == "kept"
+    assert cab.request("exchange", of="house-meter/energy_import", value="1 2 SN-A SN-B")["result"].startswith(
+        "refused"
+    )
+    cab.run("1m")
+    (event,) = [event for event in cab.broker.events if event["event"] == "counter_exchange"]
+    assert event["point"] == point and event["old_end"] == "1000.10"
+    assert "old_serial" not in event and "SN-" not in json.dumps(cab.broker.events)
+    assert b"SN-OLD-77" not in bytes(cab.flash.data)
+
+
 def names(cab):
     births = [json.loads(kept[0]) for t, kept in cab.simulated_broker.core.retained.items() if "/birth/" in t]
     return sorted(birth["device"] for birth in births)

@@ -71,6 +71,9 @@ def test_topics_state_births_will_and_diag(cabinet, demo_site):
     births = {topic for topic in retained if topic.startswith(base + "birth/")}
     assert births == {base + "birth/" + name for name, *_ in cab.compiled.body["devices"]}
     assert cab.broker.state["online"] is True
+    kinds = {(row[5], row[6], row[7]) for row in cab.compiled.body["streams"]}
+    assert len(set(cab.broker.state["schema"])) == len(kinds)
+    assert all(len(bytes.fromhex(schema)) == 4 for schema in cab.broker.state["schema"])
     assert cab.broker.diag["ledger"]["balanced"] is True
     cab.cut_power()
     cab.run("2m")  # longer than 1.5 keepalives: the broker speaks the Will

@@ -98,6 +98,10 @@ class Pipeline:
             self._counters.adopt(step, row[0], row[1])
         return step
 
+    def schemas(self):
+        """Ids of the schemas of its rounds, as 8 hex digits."""
+        return ["{:08x}".format(schema.id) for schema in self._rounds.schemas()]
+
     # --- a slot
 
     def begin(self, slot, uptime_s):

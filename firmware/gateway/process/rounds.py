@@ -52,6 +52,10 @@ class Rounds:
             for index in group.streams:
                 self._group_of[index] = group
 
+    def schemas(self):
+        """In the order of their numbers."""
+        return [group.schema for group in self._groups]
+
     def unheard(self, stream):
         """This stream has had no value since boot."""
         return self._marks[stream] == _UNHEARD

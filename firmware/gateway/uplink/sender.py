@@ -128,6 +128,7 @@ class Sender:
             {
                 "online": online,
                 "ep": self._epoch,
+                "schema": self._site["schema"],
                 "config": self._site["config"],
                 "version": self._version,
             }
