@@ -319,6 +319,7 @@ class Queued:
     def __init__(self, size, content):
         self.size = size
         self.content = content
+        self.samples = len(list(content.stream_ids()))
 
 
 def choose(of, fields, sizes, limits, now_ms, urgent):

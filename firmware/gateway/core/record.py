@@ -36,6 +36,8 @@ class Round:
     `marks`: bytearray of quality bytes or ABSENT, both in the order of the schema. The value of an absent or bad sample means nothing.
     """
 
+    is_event = False
+
     def __init__(self, schema, epoch, seq, synced, seconds, uptime_ms, values, marks):
         self.schema = schema
         self.cls = schema.cls
@@ -63,6 +65,8 @@ class Round:
 
 class Event:
     """Something that happened, with its moment to the millisecond. `body`: bytes of a JSON object; `cls`: as of a schema."""
+
+    is_event = True
 
     def __init__(self, cls, epoch, seq, synced, seconds, ms, uptime_ms, body):
         self.cls = cls

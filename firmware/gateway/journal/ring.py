@@ -21,6 +21,7 @@ class Entry:
         self.offset = offset
         self.size = size
         self.content = content
+        self.samples = sum([1 for _ in content.stream_ids()])  # counted once: the uplink asks every second
 
 
 class Journal:
@@ -192,7 +193,7 @@ class Journal:
         for at, size, content in self._blocks.scan(block):
             if content.synced:
                 newest = max(newest, content.seconds)
-            if not hasattr(content, "schema") or content.schema.private:
+            if content.is_event or content.schema.private:
                 private.append((at, size, content))
         if newest >= 0:
             self._expired = newest < before

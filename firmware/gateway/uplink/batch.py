@@ -2,19 +2,8 @@
 
 from micropython import const
 
-from gateway.core.record import EVENTS
-
 ALARM = const(0)  # class
 _HISTORY_MS = const(120000)  # a round that is older is history
-
-
-def is_event(content):
-    return EVENTS in content.stream_ids()
-
-
-def samples(content):
-    """How many samples a Round or an Event brings."""
-    return sum([1 for _ in content.stream_ids()])
 
 
 class Batch:
@@ -41,7 +30,7 @@ class Batch:
         """
         first = None
         for entry in window:
-            if is_event(entry.content):
+            if entry.content.is_event:
                 return [entry]
             if entry.content.cls == ALARM and first is None:
                 first = entry
@@ -58,7 +47,7 @@ class Batch:
         size, count = 0, 0
         for entry in window:
             size += self._bytes(entry)
-            count += samples(entry.content)
+            count += entry.samples
         return size >= self._most_bytes or count >= self._most_samples
 
     def _run(self, window, first, now_ms):
@@ -68,13 +57,13 @@ class Batch:
         history = self.is_history(first, now_ms)
         for entry in window:
             content = entry.content
-            if content.cls == first.cls and self.is_history(content, now_ms) == history and not is_event(content):
+            if content.cls == first.cls and self.is_history(content, now_ms) == history and not content.is_event:
                 size += self._bytes(entry)
-                count += samples(content)
+                count += entry.samples
                 if run and (size > self._most_bytes or count > self._most_samples):
                     break
                 run.append(entry)
         return run
 
     def _bytes(self, entry):
-        return samples(entry.content) * self._sample_bytes if self._sample_bytes else entry.size
+        return entry.samples * self._sample_bytes if self._sample_bytes else entry.size

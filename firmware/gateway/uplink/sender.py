@@ -6,7 +6,7 @@ import json
 from micropython import const
 
 from gateway.core.short_name import short
-from gateway.uplink.batch import Batch, is_event
+from gateway.uplink.batch import Batch
 from gateway.uplink.mqtt import Client, LinkDown
 from gateway.uplink.timesync import TimeSync
 
@@ -193,7 +193,7 @@ class Sender:
 
     async def _send(self, entries):
         first = entries[0].content
-        if is_event(first):
+        if first.is_event:
             await self._client.publish(self._topic("event"), self._event(first))
         else:
             await self._send_rounds(entries, first)
