@@ -9,8 +9,9 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	@$(BIN)/satama demo $(ARGS)
 
+# On all cores; ARGS="-n 0 tests/firmware" runs a part of them in one process.
 test: $(READY) lint
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(READY)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

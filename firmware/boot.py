@@ -2,6 +2,5 @@
 
 import gc
 
-gc.threshold(
-    16384
-)  # while the application starts, garbage is collected so often: what stays must not lie scattered over the heap
+# Garbage is collected so often: a heap that is walked to its end first has no large piece left. A larger heap may wait longer.
+gc.threshold(max(16384, gc.mem_free() // 8))

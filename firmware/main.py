@@ -18,6 +18,6 @@ def chosen_slot():
 slot = chosen_slot()
 sys.path.insert(0, "/app_" + slot)
 
-from gateway import app
+from gateway import start
 
-app.main("/site_" + slot + ".bin")
+start.main("/site_" + slot + ".bin")

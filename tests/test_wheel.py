@@ -28,4 +28,4 @@ def test_the_installed_wheel_checks_and_builds_a_site_without_the_checkout(tmp_p
         cwd=tmp_path, env={"PYTHONPATH": str(unpacked)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert str(unpacked) in done.stdout.splitlines()[0]
-    assert site.with_suffix(".bin").read_bytes().startswith(b"satama-site 1 ")
+    assert site.with_suffix(".bin").read_bytes().startswith(b"satama-site 2 ")

@@ -6,31 +6,48 @@ from esp32 import NVS
 
 
 def give(site):
-    """Rename the private devices of a compiled site, everywhere in it.
+    """Rename the private devices of a compiled site, everywhere in it, and those that are gone.
 
-    Returns the names of their streams on the wire, by stream id, and the indexes of their points.
+    Returns the names of their streams on the wire, with a get() by stream id, and the indexes of their points.
     """
-    wire, points = {}, []
+    renewed = site.pop("renewed")
     hidden = [row[0] for row in site["devices"] if row[2]]
-    if not hidden:
-        return wire, points
-    from gateway.core.pseudonym import pseudonym
+    gone = []
+    for row in site["retired"]:
+        device = row[1].partition("/")[0]
+        if row[8] and device not in gone:
+            gone.append(device)
+    if not hidden and not gone:
+        return {}, []
+    from gateway.core.pseudonym import Pseudonyms, pseudonym
 
     key = _key()
     names = {name: pseudonym(key, name) for name in hidden}
-    for row in site["streams"]:
-        device, _, point = row[1].partition("/")
-        if device in names:
-            wire[row[0]] = pseudonym(key, row[1])
-            row[1] = names[device] + "/" + point
-    for at, (name, exponent) in enumerate(site["points"]):
-        device, _, point = name.partition("/")
-        if device in names:
-            site["points"][at] = (names[device] + "/" + point, exponent)
+    wire = Pseudonyms([row[0] for row in _streams(site, hidden)])
+    for row in _streams(site, hidden):
+        name = row[1]
+        if row[0] in renewed:  # another stream has had this name, and its pseudonym
+            name += "#{}".format(row[0])
+        wire.put(row[0], pseudonym(key, name))
+    points = []
+    for at, row in enumerate(site["points"]):
+        if row[0].partition("/")[0] in names:
             points.append(at)
+    site["streams"].renamed = site["points"].renamed = names
+    site["retired"].renamed = {name: pseudonym(key, name) for name in gone}
     for row in site["devices"]:
         row[0] = names.get(row[0], row[0])
     return wire, points
+
+
+def _streams(site, hidden):
+    """The rows of all streams that go by a pseudonym."""
+    for row in site["streams"]:
+        if row[1].partition("/")[0] in hidden:
+            yield row
+    for row in site["retired"]:
+        if row[8]:
+            yield row
 
 
 def _key():

@@ -1,10 +1,26 @@
-"""What the cabinet is wired to: buses, the devices on them, inputs. Only the kinds that a site has are imported."""
+"""What the cabinet is wired to: buses, the devices on them, inputs, of which only the kinds that a site has are imported; and the way out.
+
+Wanted at the start only: no function of it may outlive it.
+"""
+
+from gateway.core import rtc_memory
+from gateway.outlet import Outlet, random_below
+from gateway.uplink import network
+from gateway.uplink.batch import Batch
+from gateway.uplink.birth import Birth
+from gateway.uplink.mqtt import Client
+from gateway.uplink.packer import SAMPLE_BYTES, Packer
+from gateway.uplink.sender import Sender
+from gateway.uplink.supervisor import Supervisor
+from gateway.uplink.time_notes import TimeNotes
+from gateway.uplink.timesync import TimeSync
 
 
 class Wiring:
-    """`site`: the body of a compiled site; `inputs`: those of every poll."""
+    """`site`: the body of a compiled site; `inputs`: those of every poll; `rtc`: a core.rtc_memory.Shared."""
 
-    def __init__(self, site, state, clock):
+    def __init__(self, site, state, clock, rtc):
+        self._rtc = rtc
         self._state = state
         self._clock = clock
         self.buses = [self._bus(spec) for spec in site["buses"]]
@@ -47,12 +63,34 @@ class Wiring:
             from gateway.acquire.inputs.pulses import Pulses
 
             if not self.pulses:
-                from machine import RTC
-
-                self.pulses = Pulses(self._state, RTC(), self._clock.uptime_ms)
+                self.pulses = Pulses(self._state, self._rtc.area(rtc_memory.PULSES), self._clock.uptime_ms)
             made = self.pulses.add(spec)
         else:
             from gateway.acquire.pushed.listener import Heard
 
             made = Heard(self.buses[spec[1]], spec)
         return made
+
+
+def way_out(site, rooms, kept, keep):
+    """An Outlet. `site`: the body of a compiled site; `rooms`: the composition root, of which it takes clock, journal, epoch, aliases,
+    and hands `note` what is to be told; `kept`: the addresses that an earlier start has given to keep()."""
+    mqtt, clock, journal = site["mqtt"], rooms.clock, rooms.journal
+    birth = Birth(site, rooms.aliases, rooms.poller.texts, rooms.epoch, rooms.version)
+    packer = Packer(mqtt["encoding"], birth.base_name, rooms.aliases, rooms.epoch, clock)
+    batch = Batch(
+        journal,
+        SAMPLE_BYTES[mqtt["encoding"]],
+        mqtt["batch_bytes"],
+        mqtt["batch_samples"],
+        mqtt["batch_age_s"] * 1000,
+        mqtt["backlog_bytes_s"],
+    )
+    link = network.link(site["network"])
+    client = Client(birth.client_id, mqtt, birth.topic("state"), birth.state(False), clock)
+    supervisor = Supervisor(site["network"], mqtt["hosts"], link, clock, random_below, keep)
+    supervisor.recall(kept)
+    time = TimeSync(site["network"]["ntp"], clock, supervisor.resolver)
+    notes = TimeNotes(time, clock, rooms.note, rooms.recorder.made)
+    sender = Sender(site, birth, packer, batch, client, supervisor, time, clock, journal, rooms.diagnosis)
+    return Outlet(link, client, supervisor, sender, time, notes)

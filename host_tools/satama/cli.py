@@ -8,6 +8,7 @@ import typer
 
 from . import (
     __version__,
+    commands_certs,
     commands_collect,
     commands_decode,
     commands_explain,
@@ -40,6 +41,7 @@ def _options(
 
 
 commands_site.register(app)
+commands_certs.register(app)
 commands_plan.register(app)
 commands_explain.register(app)
 commands_profiles.register(app)

@@ -46,6 +46,7 @@ class StreamView:
     count: int = 0
     samples: list[Sample] = field(default_factory=list)
     recent: deque = field(default_factory=lambda: deque(maxlen=48))  # values, for small trends
+    retired: bool = False  # the site has it no more; only a backlog still speaks of it
 
 
 class Collector:
@@ -153,7 +154,7 @@ class Collector:
             self._aliases[short(number)] = wire
         view = self._view(wire)
         view.id, view.name, view.unit, view.exponent = number, row["name"], row["unit"], row["exponent"]
-        view.kind, view.period_s = row["kind"], row["period_s"]
+        view.kind, view.period_s, view.retired = row["kind"], row["period_s"], row.get("retired") is True
 
     def _view(self, wire: str) -> StreamView:
         if wire not in self.streams:
@@ -191,8 +192,8 @@ class Collector:
         return self._hash.hexdigest()
 
     def stream(self, name: str) -> StreamView:
-        """A stream by its readable name; KeyError names the choices."""
-        for view in self.streams.values():
+        """A stream by its readable name, the one that is still there where others have had it; KeyError names the choices."""
+        for view in sorted(self.streams.values(), key=lambda view: view.retired):
             if view.name == name:
                 return view
         known = ", ".join(sorted(view.name for view in self.streams.values() if view.name))

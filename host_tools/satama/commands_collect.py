@@ -108,7 +108,7 @@ def summary(district: District) -> dict[str, Any]:
         gateways.append(
             {
                 "gateway": name,
-                "streams": len(collector.streams),
+                "streams": sum(view.count > 0 or not view.retired for view in collector.streams.values()),
                 "samples": collector.decoded,
                 "duplicates": collector.duplicates,
                 "unplaced": placed.count("unknown"),

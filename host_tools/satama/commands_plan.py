@@ -1,4 +1,4 @@
-"""`satama plan`: what the gateway asks of its buses, how long it takes, and whether it can be done in time."""
+"""`satama plan`: what the gateway asks of its buses and its flash, and whether both can bear it."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from .commands_site import WRONG_USE, JsonOption, SiteArgument, fail
+from .commands_site import WRONG_USE, JsonOption, SiteArgument, fail, retired_line
 from .compiler import Compiled, plan_site
 from .plan import BusPlan, Request, Round
 from .problems import Problems
@@ -56,6 +56,8 @@ def as_data(compiled: Compiled) -> dict[str, Any]:
         "problems": [problem.as_dict() for problem in compiled.refused],
         "warnings": [problem.as_dict() for problem in compiled.warnings],
         "pulses": _pulses(compiled).as_data(),
+        "flash": compiled.flash.as_data(),
+        "retired": [row.name for row in compiled.retired],
     }
 
 
@@ -105,6 +107,11 @@ def as_text(compiled: Compiled) -> Iterator[str]:
         yield ""
         yield "pulse inputs"
         yield from ("  " + line for line in pulses)
+    yield ""
+    yield from compiled.flash.as_lines()
+    if compiled.retired:
+        yield ""
+        yield retired_line([row.name for row in compiled.retired])
 
 
 def _bus_lines(plan: BusPlan) -> Iterator[str]:

@@ -1,34 +1,42 @@
 """From a site file to the bytes that the device loads: everything decided on the host, laid out for the firmware.
 
-The file is one header line, b"satama-site 1 <body length> <CRC-32 of the body, 8 hex digits>\\n", and the body:
+The file is one header line, b"satama-site 2 <body length> <CRC-32 of the body, 8 hex digits>\\n", and the body:
 compact ASCII JSON of integers, strings, lists and objects, without floats and null. Two builds of the same source give
-the same bytes.
+the same bytes. Lines are broken so that the device can take it in, and look it up, row by row: the first line holds all that is no
+list, the last one is "}"; in between each list has a line that ends in its name and "[", and a line for each of its items; a line that
+begins with "]" ends it.
 """
 
 import hashlib
 import json
 from binascii import crc32
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import RELEASED, __version__
 from .board import Board
+from .certificates import Credentials
 from .compile_buses import compile_buses, compile_heard
 from .compile_inputs import compile_input
+from .compile_mqtt import compile_mqtt, device_certificates, public_digests
 from .compile_reads import compile_probes, compile_reads, compile_texts, compile_units, modbus_devices, too_long
 from .derived_compile import compile_derived
-from .ids import assign_ids, ids_path, load_ids, save_ids
+from .firmware_modules import modules_of
+from .flash_budget import FlashBudget, fair_percents, flash_budget
+from .ids import Ids, assign_ids, ids_path, load_ids, save_ids
 from .plan import BusPlan, judge, plan_buses
 from .privacy import reduction
 from .problems import Problem, Problems
 from .profile import Profile
+from .pulse_bounds import pulse_bounds
 from .resolve import resolve_site
 from .resolved import Channel, Resolved, Signal
+from .retired import Retired, meanings, renewed, retention_h, retired_streams, warnings
 from .site import Site
 from .timing import timing
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Stream(NamedTuple):
@@ -46,18 +54,26 @@ class Stream(NamedTuple):
 
 @dataclass
 class Compiled:
-    """`data` for the device, `body` as a dict; `profiles`: device id -> Profile; `plans`: what its Modbus buses have to do;
-    `refused`: buses that cannot do it; `warnings` are no mistakes."""
+    """`data` for the device, `body` as a dict; `profiles`: device id -> Profile; `plans`: what its Modbus buses have to do; `flash`: its life;
+    `refused`: what cannot be done; `warnings` are no mistakes; `retired`: streams that are gone; `credentials`: for TLS."""
 
     data: bytes
     body: dict[str, Any]
     streams: list[Stream]
     plans: list[BusPlan]
+    flash: FlashBudget
     refused: list[Problem]
     warnings: list[Problem]
     board: Board
     site: Site
     profiles: dict[str, Profile]
+    retired: list[Retired] = field(default_factory=list)
+    credentials: Credentials = field(default_factory=Credentials, repr=False)
+
+    @property
+    def certificates(self) -> dict[str, bytes]:
+        """Files that the device needs beside the compiled site: path -> DER. One of them may be a private key."""
+        return device_certificates(self.credentials)
 
 
 def compile_site(path: Path | str, write_ids: bool = True) -> Compiled:
@@ -78,7 +94,7 @@ def plan_site(path: Path | str) -> Compiled:
     return _compile(Path(path))[0]
 
 
-def _compile(path: Path) -> tuple[Compiled, dict[str, int]]:
+def _compile(path: Path) -> tuple[Compiled, Ids]:
     resolved = resolve_site(path)
     mistakes = [
         resolved.source.problem(channel.key, what, "the device's own map or max_registers must be wrong")
@@ -87,22 +103,13 @@ def _compile(path: Path) -> tuple[Compiled, dict[str, int]]:
     ]
     if mistakes:
         raise Problems(mistakes)
-    known = load_ids(ids_path(path))
-    made = [(signal, signal.stream(output)) for signal in resolved.signals for output in signal.outputs]
-    ids = assign_ids(known, [stream.name for _, stream in made])
+    wanted = meanings(resolved)
+    ids = assign_ids(load_ids(ids_path(path)), wanted)
     streams = sorted(
-        Stream(
-            ids[stream.name],
-            stream.name,
-            stream.unit,
-            stream.exponent,
-            stream.kind,
-            stream.klass,
-            stream.period_s,
-            int(signal.privacy is not None and signal.privacy.retention_h is not None),
-        )
-        for signal, stream in made
+        Stream(ids.streams[name], name, m.unit, m.exponent, m.kind, m.klass, m.period_s, int(m.retention_h > 0))
+        for name, m in wanted.items()
     )
+    retired = retired_streams(ids)
     units = compile_units(resolved)
     polls = _polls(resolved, units)
     plans = plan_buses(resolved.site.bus, resolved.board, units, polls)
@@ -110,25 +117,52 @@ def _compile(path: Path) -> tuple[Compiled, dict[str, int]]:
     for verdict in judge(plans, [period_s for period_s, _, _ in polls]):
         problem = resolved.source.problem(("bus", verdict.index), verdict.what, verdict.hint)
         (refused if verdict.refused else tight).append(problem)
-    body = _body(resolved, streams, units, polls)
-    warnings = [*resolved.warnings, *tight]
+    body = _body(resolved, streams, retired, ids, units, polls)
+    pulses = pulse_bounds(resolved.board, body, resolved.profiles)
+    flash = flash_budget(resolved.board, body, pulses.writes_per_day)
+    refused += [resolved.source.problem(("journal",), what, hint) for what, hint in flash.faults()]
     compiled = Compiled(
-        pack(body), body, streams, plans, refused, warnings, resolved.board, resolved.site, resolved.profiles
+        pack(body),
+        body,
+        streams,
+        plans,
+        flash,
+        refused,
+        [*resolved.warnings, *tight, *warnings(resolved, ids, retired)],
+        resolved.board,
+        resolved.site,
+        resolved.profiles,
+        retired,
+        resolved.credentials,
     )
     return compiled, ids
 
 
 def pack(body: dict[str, Any]) -> bytes:
     """The file for the device."""
-    text = _compact(body)
+    head = [_item(name, value) for name, value in body.items() if not isinstance(value, list)]
+    tables = [
+        _compact(name) + b":[\n" + b"".join(_compact(row) + b",\n" for row in rows)[:-2] + b"\n" * bool(rows) + b"]"
+        for name, rows in body.items()
+        if isinstance(rows, list)
+    ]
+    text = (
+        b"{" + b",".join(head) + b"," * bool(head and tables) + b"\n" + b",".join(tables) + b"\n" * bool(tables) + b"}"
+    )
     return b"satama-site %d %d %08x\n" % (FORMAT, len(text), crc32(text)) + text
+
+
+def _item(name: str, value: Any) -> bytes:
+    return _compact(name) + b":" + _compact(value)
 
 
 def _compact(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
 
 
-def _body(resolved: Resolved, streams: list[Stream], units: list[list], polls: list[list]) -> dict[str, Any]:
+def _body(
+    resolved: Resolved, streams: list[Stream], retired: list[Retired], ids: Ids, units: list[list], polls: list[list]
+) -> dict[str, Any]:
     site, head = resolved.site, resolved.site.site
     body = {
         "site": head.name,
@@ -139,23 +173,14 @@ def _body(resolved: Resolved, streams: list[Stream], units: list[list], polls: l
         "built": RELEASED,
         "version": __version__,
         "network": _network(resolved),
-        "mqtt": {
-            "host": site.mqtt.host,
-            "port": site.mqtt.port,
-            "keepalive_s": site.mqtt.keepalive_s,
-            "user": site.mqtt.user,
-            "password": site.mqtt.password.get_secret_value(),
-            "tls": 0,
-            "encoding": site.mqtt.encoding,
-            "batch_age_s": site.mqtt.batch_age_s,
-            "batch_samples": site.mqtt.batch_samples,
-            "batch_bytes": site.mqtt.batch_bytes,
-        },
+        "mqtt": compile_mqtt(resolved),
         "buses": compile_buses(resolved),
         "units": units,
-        "retention_h": _retention_h(resolved),
+        "retention_h": retention_h(resolved, ids),
         "devices": _devices(resolved),
         "streams": [list(stream) for stream in streams],
+        "retired": [list(row) for row in retired],
+        "renewed": renewed(ids, retired),
         "points": [_point(signal, streams) for signal in resolved.signals],
         "derived": compile_derived(
             site.derived, resolved.known, {signal.name: at for at, signal in enumerate(resolved.signals)}
@@ -164,15 +189,19 @@ def _body(resolved: Resolved, streams: list[Stream], units: list[list], polls: l
         "texts": compile_texts(resolved),
         "probes": compile_probes(resolved),
     }
-    body["config"] = _config(body)
+    body["journal"] = site.journal.compiled(*fair_percents(body))
+    body["modules"] = modules_of(body)
+    body["config"] = _config(body, public_digests(resolved))
     return body
 
 
-def _config(body: dict[str, Any]) -> str:
-    """What the device does, as 16 hex digits. It is published, so passwords do not enter: nobody can try them on it."""
-    public = {key: value for key, value in body.items() if key not in ("config", "built", "version")}
+def _config(body: dict[str, Any], certificates: dict[str, str]) -> str:
+    """What the device does, as 16 hex digits. It is published, so no password or private key enters: nobody can try them on it."""
+    public = {key: value for key, value in body.items() if key not in ("config", "built", "version", "modules")}
     for part in ("network", "mqtt"):
         public[part] = {key: value for key, value in body[part].items() if key != "password"}
+    if certificates:
+        public["certificates"] = certificates
     return hashlib.sha256(_compact(public)).hexdigest()[:16]
 
 
@@ -183,11 +212,6 @@ def _network(resolved: Resolved) -> dict[str, Any]:
     else:
         how = {"ssid": network.ssid, "password": network.password.get_secret_value()}
     return {"kind": network.kind, **how, "ntp": network.ntp}
-
-
-def _retention_h(resolved: Resolved) -> int:
-    """The shortest that a profile asks for, 0 when none does."""
-    return min((p.retention_h for p in resolved.site.privacy.values() if p.retention_h), default=0)
 
 
 def _devices(resolved: Resolved) -> list[list]:

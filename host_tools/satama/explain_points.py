@@ -11,6 +11,7 @@ from .privacy import FEWEST_HOUSEHOLDS, Privacy, reduction
 from .profile_values import CLASSES
 from .quantities import symbol
 from .resolved import Channel, Resolved, Signal
+from .retired import meanings
 from .window_rules import told_output
 
 _AREAS = {1: "coil", 2: "discrete input", 3: "holding register", 4: "input register"}
@@ -138,8 +139,7 @@ def _words(signal: Signal, privacy: Privacy | None, pseudonym: bool) -> Iterator
 
 
 def _streams(resolved: Resolved, signal: Signal) -> list[dict[str, Any]]:
-    known = load_ids(ids_path(resolved.source.path))
-    ids = assign_ids(known, [s.stream(output).name for s in resolved.signals for output in s.outputs])
+    ids = assign_ids(load_ids(ids_path(resolved.source.path)), meanings(resolved)).streams
     return [
         {
             "name": made.name,

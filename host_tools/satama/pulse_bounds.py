@@ -10,18 +10,13 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
-from . import firmware  # noqa: F401  makes `gateway` importable
-from .board import FLASH_BLOCK, Board
+from .board import Board
 from .profile import Profile, Pulse
 from .quantities import symbol
-
-# isort: split
-from gateway.journal import state
 
 QUEUE = 8  # handlers that wait at most
 COUNTERS = {"esp32": 8, "esp32s3": 4}  # PCNT units (ESP-IDF, "Pulse Counter")
 COUNTER_RANGE = 32000  # of MicroPython's Counter; it is looked at every second
-ERASES = 100_000  # a block of SPI NOR flash bears (data sheets)
 TOTAL_BYTES = 12  # of one total on flash, see gateway/acquire/inputs/totals.py
 DAY_S, RESET_S = 86400, 1
 
@@ -50,16 +45,15 @@ class PulseBound:
 
 @dataclass(frozen=True)
 class PulseBounds:
-    """All pulse inputs of a site, and the most that they wear the flash, with pulses day and night."""
+    """All pulse inputs of a site, and how often they write to flash at most, with pulses day and night."""
 
     inputs: tuple[PulseBound, ...]
     writes_per_day: int
-    years: Fraction  # until the first block of the state ring has been erased ERASES times
 
     def as_data(self) -> dict[str, Any]:
         """For tools."""
         rows = [asdict(bound) | {"exact": bound.exact, "quantum": float(bound.quantum)} for bound in self.inputs]
-        return {"inputs": rows, "writes_per_day": self.writes_per_day, "years": round(float(self.years), 1)}
+        return {"inputs": rows, "writes_per_day": self.writes_per_day}
 
     def as_lines(self) -> list[str]:
         """For people; no lines without pulse inputs."""
@@ -81,7 +75,7 @@ class PulseBounds:
             unit = symbol(bound.unit)
             amount = f"{float(bound.quantum):g} {unit}".rstrip()
             yield f"{indent}  a power cut takes at most {bound.quantum_s} s of pulses ({amount}), a reset {RESET_S} s"
-        yield f"flash: at most {self.writes_per_day} writes a day, good for {float(self.years):.0f} years"
+        yield f"at most {self.writes_per_day} writes to flash a day"
 
 
 def tolerable_stall_ms(pulse: Pulse) -> int:
@@ -101,7 +95,7 @@ def pulse_bounds(board: Board, body: Mapping[str, Any], profiles: Mapping[str, P
     )
     intervals = {bound.quantum_s for bound in bounds}  # totals that are due together are one write
     writes = sum(DAY_S // interval for interval in intervals)
-    return PulseBounds(bounds, writes, _years(board, len(bounds), writes))
+    return PulseBounds(bounds, writes)
 
 
 def _counted_in_hardware(board: Board, rows: list[list]) -> list[bool]:
@@ -152,13 +146,3 @@ def _unit(body: Mapping[str, Any], point: int) -> str:
     """Empty for a point that makes no stream."""
     outputs = body["points"][point][3]
     return body["streams"][outputs[0][1]][2] if outputs else ""
-
-
-def _years(board: Board, inputs: int, writes_per_day: int) -> Fraction:
-    """Of the state ring, were it as full of other things as it may be."""
-    if not writes_per_day:
-        return Fraction(0)
-    _, blocks = state.share(board.partitions["journal"].size // FLASH_BLOCK)
-    record = state.record_bytes(TOTAL_BYTES * inputs)
-    writes_per_block = (FLASH_BLOCK - state.MOST) // record
-    return Fraction(blocks * ERASES * writes_per_block, writes_per_day * 365)

@@ -13,6 +13,7 @@ from .profiles import list_profiles, load_profile, profile_path
 from .resolve_buses import MODBUS_KEYS, ON_BUS, check_buses, check_on_bus
 from .resolve_derived import check_derived
 from .resolve_inputs import check_inputs
+from .resolve_mqtt import check_mqtt
 from .resolved import Channel, Resolved
 from .site import Device, Site, load_site
 from .site_points import PointOptions
@@ -24,7 +25,7 @@ def resolve_site(path: Path | str) -> Resolved:
     site, source = load_site(path)
     board = _find_board(site, source)
     resolved = Resolved(site, source, board)
-    problems = [*_network(resolved), *check_buses(resolved)]
+    problems = [*_network(resolved), *check_mqtt(resolved), *check_buses(resolved)]
     problems += _devices(resolved)
     problems += check_inputs(resolved)
     problems += check_derived(resolved) if not problems else []
@@ -53,17 +54,6 @@ def _network(resolved: Resolved) -> Iterator[Problem]:
         if resolved.board.lan is None:
             what = f'kind = "lan", but the board {resolved.board.name} has no Ethernet'
             yield source.problem(("network", "kind"), what, 'kind = "wifi", or a board file with a [lan] block')
-    if not site.mqtt.insecure:
-        hint = (
-            "insecure = true, if everybody on the way may read and change the data; this version speaks plain TCP only"
-        )
-        yield source.problem(
-            ("mqtt", "insecure"), "the connection to the broker would be plain TCP, without encryption", hint
-        )
-    if site.mqtt.password.get_secret_value() and not site.mqtt.user:
-        yield source.problem(
-            ("mqtt", "password"), "a password needs a user name (MQTT 3.1.1 section 3.1.2.9)", 'user = ".."'
-        )
 
 
 def _devices(resolved: Resolved) -> Iterator[Problem]:

@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from .board import Board
+from .certificates import Credentials
 from .derived import Known
 from .filter_values import Scale
 from .filters import compile_chain, compile_filters
@@ -125,6 +126,7 @@ class Resolved:
     known: dict[str, Known] = field(default_factory=dict)  # all points, those that are derived too
     gpios: dict[str, int] = field(default_factory=dict)
     references: dict[str, int] = field(default_factory=dict)
+    credentials: Credentials = field(default_factory=Credentials)  # for TLS; empty with plain TCP
     warnings: list[Problem] = field(default_factory=list)
     pseudonymous: set[str] = field(default_factory=set)  # ids of devices and derivations whose names must not leave
 

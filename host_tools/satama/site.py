@@ -6,31 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 
 from .derived import Derived
+from .hosts import Host
 from .privacy import Privacy
 from .problems import Source, Strict, Wrong
 from .profile_values import Baud, Name, Parity, StopBits
+from .site_journal import JournalOptions
+from .site_mqtt import Mqtt
 from .site_points import DAY_S, Period, PointName, PointOptions
-
-
-def _host(value: Any) -> str:
-    hint = 'a host name or address alone, e.g. "broker.kalasatama.example"'
-    if not isinstance(value, str):
-        raise Wrong("must be text in quotes", hint)
-    if not value or len(value) > 253 or not all(c.isascii() and (c.isalnum() or c in "-._:") for c in value):
-        raise Wrong("is not a host", hint + (" (no scheme, no path)" if "/" in value else ""))
-    return value
-
-
-def _root(value: Any) -> str:
-    hint = 'levels of A-Z a-z 0-9 - . _ joined by /, e.g. "district/v1", at most 64 characters'
-    if not isinstance(value, str):
-        raise Wrong("must be text in quotes", hint)
-    levels = value.split("/")
-    if len(value) > 64 or not all(
-        level and all(c.isascii() and (c.isalnum() or c in "-._") for c in level) for level in levels
-    ):
-        raise Wrong("is not a topic root", hint)
-    return value
 
 
 def _ssid(value: Any) -> str:
@@ -51,7 +33,6 @@ def _pin(value: Any) -> str | int:
     return value
 
 
-Host = Annotated[str, BeforeValidator(_host)]
 Pin = Annotated[str | int, BeforeValidator(_pin)]
 
 
@@ -70,22 +51,6 @@ class Network(Strict):
         description="time servers, all of them asked; where they contradict each other the most agree, then the first",
         max_length=4,
     )
-
-
-class Mqtt(Strict):
-    host: Host = Field(description="the broker's host name or address")
-    port: int = Field(1883, ge=1, le=65535, description="the broker's TCP port, 1..65535")
-    insecure: bool = Field(False, description="true allows plain TCP, without encryption")
-    user: str = Field("", max_length=64, description="MQTT user name")
-    password: SecretStr = Field(SecretStr(""), description="MQTT password")
-    root: Annotated[str, BeforeValidator(_root)] = Field("district/v1", description="first levels of every topic")
-    keepalive_s: int = Field(60, ge=5, le=3600, description="MQTT keep-alive in seconds, 5..3600")
-    batch_age_s: int = Field(10, ge=1, le=3600, description="a pack waits at most so many seconds, 1..3600")
-    encoding: Literal["cbor", "json", "compact"] = Field(
-        "cbor", description="of samples: cbor or json (SenML), compact (for metered links)"
-    )
-    batch_samples: int = Field(1000, ge=1, le=10000, description="a pack is sent at the latest with so many, 1..10000")
-    batch_bytes: int = Field(1000, ge=100, le=8000, description="a pack is sent at the latest at this size, 100..8000")
 
 
 class _ModbusBus(Strict):
@@ -150,7 +115,8 @@ class Site(Strict):
 
     site: SiteHead = Field(description="[site] with name, gateway, board")
     network: Network = Field(description="[network] with kind, and ssid and password for wifi")
-    mqtt: Mqtt = Field(description="[mqtt] with host, and insecure = true for plain TCP")
+    mqtt: Mqtt = Field(description="[mqtt] with host, and ca, or insecure = true for plain TCP")
+    journal: JournalOptions = Field(JournalOptions(), description="[journal] what is kept on flash, and how long")
     bus: list[Bus] = Field([], description="[[bus]] blocks")
     device: list[Device] = Field(min_length=1, description="at least one [[device]] block")
     derived: list[Derived] = Field([], description="[[derived]] blocks, computed from points of devices")

@@ -27,26 +27,31 @@ from typing import Any
 from satama.collector import Collector
 from satama.compiler import Compiled, compile_site
 from satama.image import device_files, filesystem
+from satama.places import FIRMWARE
 
 from . import umqtt
+from .authority import Issued
 from .board.board import SimBoard, SimError, Traits
 from .board.flash import NorFlash
 from .board.radio import Radio
 from .broker.core import Broker, Message
 from .bus.rs485 import Rs485Bus
-from .far_end import FrozenRelay, LiveRelay, SimulatedBroker, require_reachable
-from .net import Network, TimeServer
-from .ports import PtyPort
+from .far_end import MQTTS, FrozenRelay, LiveRelay, SimulatedBroker, require_reachable
+from .net import Accept, NameServer, Network, TimeServer
+from .net_faults import NetworkFaults
+from .ports import PtyPort, SerialBus
 from .timeline import RealClock, Timeline, VirtualClock
+from .tls_end import TlsEnd, authority_der, simulated_server
 from .vm_path import VmMissing, find_vm
 from .wiring import Wiring
 from .world import build_world
 
 SECOND = 1_000_000
-HEAP_BYTES = 512 << 10  # the VM's words are twice as long as the chip's, and the board's modules live there too
+# The VM's words are twice as long as the chip's, and the board's modules live there too. With less, half of the computing is
+# collecting garbage; how little will do, tests/gateway/test_memory.py asks.
+HEAP_BYTES = 768 << 10
 START_UNIX_S = 1_796_119_200  # 2026-12-01 10:00 UTC
 _UNITS = {"ms": 1_000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86400 * SECOND}
-_LATENCY_US = 10_000
 _CONSOLE_PATIENCE_US = 10 * SECOND
 
 
@@ -121,19 +126,27 @@ class Cabinet:
         heap_bytes: int = HEAP_BYTES,
         age: str | int = 0,
         journal_bytes: int | None = None,
+        tls_server: Issued | None = None,
+        round_trip_ms: int = 20,
+        files: Mapping[str, bytes] | None = None,
     ):
         """
         site          the site file; its ids file beside it is read but not written
         seed          the same seed gives the same run, to the byte
         vm            a MicroPython executable; default: the pip package's
         clock         "virtual" (as fast as it goes) or "real"
-        broker        host:port of a real broker; default: the simulated one
+        broker        host:port of a real broker; default: the simulated one. TLS ends in the simulator, whose own CA stands in the
+                      place of the site's; with mqtts://host:port (real clock only) it goes through to the broker, and the
+                      site's own certificates count
+        tls_server    certificate of the simulated broker, for which the site's own CA counts
         serial_buses  bus id -> serial port (or, of a modbus-tcp bus, host:port) of a real bus to poll instead of the
                       simulated one (real clock only)
         start_unix_s  what time it is in the world at the start (under the real clock: now, unless given)
         overrides     options of the world's models by device id, such as {"heat": {"initial": {"energy": 5_000_000_000}}}
         keep          remember every sample that arrives (False: only counts and the last ones)
         journal_bytes  size of the journal partition, to try a full one (default: the board's)
+        round_trip_ms  to everything behind the uplink, and back
+        files         more files for the device's filesystem, by path
         age           how long the chip claims to have been running at power on (ticks wrap after 12.4 days)
 
         Raises satama.problems.Problems (the site file), VmMissing, UmqttMissing.
@@ -151,13 +164,20 @@ class Cabinet:
         self._requests = 0
         body = self.compiled.body
         board = self.compiled.board
+        self._overrides = dict(overrides or {})
         self.world = build_world(self.compiled, seed, start_unix_s, overrides)
         self.flash = NorFlash(board.flash_bytes)
-        vfs = board.partitions["vfs"]
-        files = device_files(self.compiled.data, firmware) if firmware else device_files(self.compiled.data)
-        image = filesystem(files, vfs.size)
-        self.flash.data[vfs.offset : vfs.offset + vfs.size] = image
-        self.network = Network(self.timeline, _LATENCY_US)
+        self._firmware, self._files = firmware, files or {}
+        secure = body["mqtt"]["tls"]
+        through = broker is not None and broker.startswith(MQTTS)
+        if through and not (secure and clock == "real"):
+            raise ValueError(f"{broker}: {MQTTS} needs the real clock, and a site without insecure = true")
+        self._own_authority = bool(secure) and not through and tls_server is None
+        if self._own_authority:
+            tls_server = simulated_server(tuple(host for host, _ in body["mqtt"]["hosts"]))
+        self._fill_vfs()
+        self.network = Network(self.timeline, round_trip_ms * 500)
+        self.network_faults = NetworkFaults(self.timeline)  # what goes wrong on the way to the broker
         network = body["network"]
         self.radio = Radio(self.timeline, {network["ssid"]: network["password"]} if network["kind"] == "wifi" else {})
         self.time_servers = {}
@@ -166,7 +186,12 @@ class Cabinet:
         for name, server in self.time_servers.items():
             self.network.udp[self.network.address(name), 123] = server
         self.broker = Collector(f"{body['root']}/{body['site']}/{body['gateway']}", keep)
-        self._serve_broker(broker, body["mqtt"])
+        accept = self._broker_at(broker and broker.removeprefix(MQTTS))
+        self.tls_end = TlsEnd(accept, tls_server) if secure and not through else None
+        if self.tls_end:
+            accept = self.tls_end.accept
+        for host, port in body["mqtt"]["hosts"]:
+            self.network.tcp[self.network.address(host), port] = self.network_faults.wrap(accept)
         self.board = SimBoard(
             self.timeline,
             self.clock,
@@ -182,10 +207,7 @@ class Cabinet:
         self.board.age_us = microseconds(age)
         self.board.on_print.append(self.console_output.extend)
         self.ptys: dict[str, PtyPort] = {}
-        self.wiring = Wiring(
-            self.compiled, self.world, self.board, self.network, self.timeline, self.clock, serial_buses or {}
-        )
-        self.buses = self.wiring.buses
+        self._wire(serial_buses or {})
         self._real_s = 0.0
         self._started_us = 0
         self.clock.start(self.timeline)
@@ -194,19 +216,32 @@ class Cabinet:
 
     # --- wiring
 
-    def _serve_broker(self, address: str | None, spec: dict[str, Any]) -> None:
-        place = (self.network.address(spec["host"]), spec["port"])
+    def _fill_vfs(self) -> None:
+        """Application, site and certificates into the partition of the files, as the flash tool does it."""
+        site = self.compiled
+        files = device_files(site.data, self._firmware or FIRMWARE, site.certificates)
+        if self._own_authority:
+            files |= {path[1:]: authority_der() for path in site.body["mqtt"]["ca"]}
+        files |= self._files
+        vfs = site.board.partitions["vfs"]
+        self.flash.data[vfs.offset : vfs.offset + vfs.size] = filesystem(files, vfs.size)
+
+    def _wire(self, serial_buses: Mapping[str, str]) -> None:
+        self.wiring = Wiring(
+            self.compiled, self.world, self.board, self.network, self.timeline, self.clock, serial_buses
+        )
+        self.buses = self.wiring.buses
+
+    def _broker_at(self, address: str | None) -> Accept:
         self.simulated_broker: SimulatedBroker | None = None
         if address is None:
             core = Broker(on_publish=self._arrived)
             self.simulated_broker = SimulatedBroker(self.timeline, core)
-            self.network.tcp[place] = self.simulated_broker.accept
-            return
+            return self.simulated_broker.accept
         host, port = require_reachable(address)
         if isinstance(self.clock, RealClock):
-            self.network.tcp[place] = LiveRelay(self.clock, host, port).accept
-        else:
-            self.network.tcp[place] = FrozenRelay(host, port).accept
+            return LiveRelay(self.clock, host, port).accept
+        return FrozenRelay(host, port).accept
 
     def _arrived(self, message: Message) -> None:
         self.broker.feed(message.topic, message.payload)
@@ -224,6 +259,11 @@ class Cabinet:
                 bus.on_wire.append(lambda start_us, data, port=port: port.write(data))
                 self.ptys[f"bus {bus.name}"] = port
         return {name: port.path for name, port in self.ptys.items()}
+
+    @property
+    def name_server(self) -> NameServer:
+        """The DNS server of the network."""
+        return self.network.name_server
 
     @property
     def time_server(self) -> TimeServer:
@@ -287,6 +327,30 @@ class Cabinet:
             with one_core():
                 self.board.power_on()
 
+    def deploy(self, site: str | os.PathLike[str]) -> None:
+        """Flash another version of the site, with its devices, and start again; the journal and what the gateway has learned stay.
+
+        Time, network and broker go on; the devices begin as they did at the start. Raises Problems; ValueError for another board,
+        gateway, network or broker, and with real ports.
+        """
+        compiled = compile_site(Path(site), write_ids=False)
+        old, new = ({**body, **body["mqtt"]} for body in (self.compiled.body, compiled.body))
+        for what in ("board", "root", "site", "gateway", "network", "hosts", "tls"):
+            if new[what] != old[what]:
+                raise ValueError(f"{site}: with other {what} it is another cabinet -> Cabinet({str(site)!r})")
+        if self.ptys or any(isinstance(bus, SerialBus) for bus in self.buses):
+            raise ValueError("the buses are held open by real ports -> deploy to a cabinet that has none")
+        self.cut_power()
+        self.compiled = compiled
+        devices = {device.id for device in compiled.site.devices}
+        overrides = {name: options for name, options in self._overrides.items() if name in devices}
+        self.world = build_world(compiled, self.seed, self.start_unix_s, overrides)
+        self.board.pins.adc.clear()
+        self.board.pins.pulses.clear()
+        self._fill_vfs()
+        self._wire({})
+        self.restore_power()
+
     def stop_broker(self) -> None:
         """Kill the simulated broker's process (what it has acknowledged it keeps)."""
         self._simulated().stop()
@@ -313,9 +377,8 @@ class Cabinet:
             self.run_to_us(self.timeline.now_us + 50_000)
             for line in bytes(self.console_output[start:]).split(b"\x1e")[1:]:
                 text, ended, _ = line.partition(b"\n")
-                if ended:
-                    answer = json.loads(text)
-                    if answer.get("id") == number:
+                with contextlib.suppress(ValueError):  # an answer that a restart cut off
+                    if ended and (answer := json.loads(text)).get("id") == number:
                         return answer
         raise SimError(
             f"the gateway did not answer {name!r} on its console within 10 s; it printed: {self.console_text()[-2000:]}"
@@ -381,6 +444,7 @@ class Cabinet:
             port.close()
         self.ptys.clear()
         self.wiring.close()
+        self.flash.close()
 
     def __enter__(self) -> Cabinet:
         return self

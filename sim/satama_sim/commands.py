@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,26 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from satama import places
-from satama.problems import Problems
 
 from . import umqtt
-from .board.board import SimError
-from .broker.serve import CannotListen
 from .cabinet import Cabinet, microseconds
-from .far_end import FarEndError, require_reachable
-from .ports import PortError
-from .vm_path import VmMissing
+from .far_end import MQTTS, require_reachable
+from .options import BrokerOption, JsonOption, SeedOption, VmOption, explained
 
 DEMO_SITE = places.SITES / "demo.toml"
-
-VmOption = Annotated[
-    Path | None, typer.Option("--vm", help="a MicroPython unix executable instead of the pip package's")
-]
-SeedOption = Annotated[int, typer.Option("--seed", help="the same seed gives the same run, to the byte")]
-BrokerOption = Annotated[
-    str | None, typer.Option("--broker", help="host:port of an MQTT broker instead of the simulated one")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="for tools: one JSON object on the last line")]
 
 
 def register(app: typer.Typer) -> None:
@@ -42,22 +27,11 @@ def register(app: typer.Typer) -> None:
     app.add_typer(sim, name="sim")
     app.command()(demo)
     app.command(name="fetch-umqtt")(fetch_umqtt)
+    from .bench import commands as bench  # they take their options from here
+    from .storm import commands as storm
 
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Errors become sentences: 2 for wrong use, 1 for what was found."""
-    try:
-        yield
-    except Problems as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    except (ValueError, VmMissing) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    except (SimError, PortError, FarEndError, CannotListen, umqtt.UmqttMissing) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    storm.register(app)
+    bench.register(app)
 
 
 def run(
@@ -75,7 +49,7 @@ def run(
             raise ValueError(f"--clock {clock} is unknown -> virtual or real")
         length_us = microseconds(duration)
         if broker:
-            require_reachable(broker)
+            require_reachable(broker.removeprefix(MQTTS))
         with Cabinet(site, seed=seed, vm=vm, clock=clock, broker=broker, keep=False) as cabinet:
             _progress(cabinet, length_us, quiet=as_json)
             report = cabinet.report()
@@ -147,6 +121,10 @@ def demo(
 
     with explained():
         length_us = microseconds(duration) if duration else None
+        if broker and broker.startswith(MQTTS):
+            raise ValueError(
+                f"--broker {broker}: the demo's screen listens without TLS -> host:port, or satama sim run"
+            )
         show = Demo(site, broker=broker, port=port, buses=_pairs(bus or []), seed=seed, vm=vm)
         report = show.run(length_us, screen=not as_json)
     typer.echo(json.dumps(report) if as_json else "")

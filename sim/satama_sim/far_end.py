@@ -11,6 +11,7 @@ from .broker.core import Broker, Connection
 from .net import TcpPeer
 from .timeline import Event, RealClock, Timeline
 
+MQTTS = "mqtts://"  # before an address: the gateway's TLS goes through to that broker
 _ANSWERED_BY = {
     1: 1,
     3: 1,

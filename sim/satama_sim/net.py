@@ -7,7 +7,7 @@ import ipaddress
 import random
 import struct
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from .timeline import Timeline
 
@@ -72,6 +72,7 @@ class TcpPeer:
         self.network, self.way = network, way
         self._socket: SocketEnd | None = socket
         self.session: Session | None = None
+        self.held = False  # the far end says itself what it has taken
 
     # from the board
 
@@ -83,7 +84,8 @@ class TcpPeer:
         def arrive() -> None:
             if self.session:
                 self.session.received(data)
-                self._to_board(lambda: self._socket and self._socket.on_taken(len(data)))
+                if not self.held:
+                    self.taken(len(data))
             else:
                 self.hang_up(errno.ECONNRESET)
 
@@ -106,6 +108,10 @@ class TcpPeer:
 
     # from the far end
 
+    def taken(self, count: int) -> None:
+        """So many bytes no longer lie in its window."""
+        self._to_board(lambda: self._socket and self._socket.on_taken(count))
+
     def reply(self, data: bytes) -> None:
         self._to_board(lambda: self._socket and self._socket.on_data(data))
 
@@ -121,9 +127,11 @@ class TcpPeer:
         self.way.carry(action, self)
 
 
-Accept = Callable[[TcpPeer], "Session | None"]
-# the answer, or that and how many microseconds longer it is under way
-Datagram = Callable[[bytes], "bytes | tuple[bytes, int] | None"]
+Accept = Callable[[TcpPeer], "Session | Any"]  # a session, None (refused) or NO_ANSWER
+# the answer, or that and how many microseconds longer it is under way, or several such
+Datagram = Callable[[bytes], "bytes | tuple[bytes, int] | list[tuple[bytes, int]] | None"]
+NAME_SERVER = bytes((10, 77, 0, 1))  # what network.ifconfig() names
+NO_ANSWER = object()  # instead of a session: not even a refusal comes back
 
 
 class Network:
@@ -140,6 +148,9 @@ class Network:
         self.udp: dict[tuple[bytes, int], Datagram] = {}
         self.uplink_way = Way(timeline, self.up, latency_us)
         self._local_ways: dict[tuple[bytes, int], Way] = {}  # to servers on the cabinet's own network
+        self._further: dict[str, list[bytes]] = {}  # more addresses of a name
+        self.name_server = NameServer(self)
+        self.udp[NAME_SERVER, 53] = self.name_server
 
     def up(self) -> bool:
         return self.uplink and self.reachable()
@@ -152,6 +163,18 @@ class Network:
             except ValueError:
                 self.names[name] = bytes((10, 77, 1, len(self.names) + 1))
         return self.names[name]
+
+    def another_address(self, name: str, port: int) -> bytes:
+        """One more address of a name, where the same server listens."""
+        first = self.address(name)
+        further = self._further.setdefault(name, [])
+        further.append(bytes((10, 77, 2 + len(further), first[3])))
+        self.tcp[further[-1], port] = self.tcp[first, port]
+        return further[-1]
+
+    def addresses_of(self, name: str) -> list[bytes]:
+        """All of them; none of a name that nobody has mentioned."""
+        return [self.names[name], *self._further.get(name, [])] if name in self.names else []
 
     def resolve(self, name: str) -> bytes | None:
         address = self.names.get(name)
@@ -172,11 +195,13 @@ class Network:
 
         def arrive() -> None:
             nonlocal answered
-            if address not in self.names.values():
-                return  # nobody lives there
-            answered = True
             accept = self.tcp.get((address, port))
+            if accept is None and address not in self.names.values():
+                return  # nobody lives there
             session = accept(peer) if accept else None
+            if session is NO_ANSWER:
+                return
+            answered = True
             if session is None:
                 peer.hang_up(errno.ECONNRESET)  # what lwIP makes of a refusal (micropython pull request 5788)
             else:
@@ -196,12 +221,66 @@ class Network:
         def arrive() -> None:
             serve = self.udp.get((address, port))
             answer = serve(data) if serve else None
-            if answer is not None and self.up():
-                content, longer_us = answer if isinstance(answer, tuple) else (answer, 0)
-                self.timeline.after(self.latency_us + longer_us, lambda: socket.on_datagram(address, port, content))
+            if answer is None or not self.up():
+                return
+            for one in answer if isinstance(answer, list) else [answer]:
+                content, longer_us = one if isinstance(one, tuple) else (one, 0)
+                self.timeline.after(
+                    self.latency_us + longer_us, lambda content=content: socket.on_datagram(address, port, content)
+                )
 
         if self.up():
             self.timeline.after(self.latency_us, arrive)
+
+
+class NameServer:
+    """DNS (RFC 1035) of the simulated world, for IPv4 addresses. Its attributes make it dead, slow or a liar.
+
+    silent      it does not answer
+    failing     it answers SERVFAIL
+    ttl_s       how long its answers hold
+    delay_us    how long it thinks
+    records     name -> the addresses to answer instead of those of the network; an empty list: NXDOMAIN
+    aliases     name -> the name that it stands for (CNAME)
+    forged      packets that come before each answer, from the same place: whoever guesses, guesses so
+    """
+
+    def __init__(self, network: Network):
+        self.network = network
+        self.silent = self.failing = False
+        self.ttl_s = 300
+        self.delay_us = 0
+        self.records: dict[str, list[bytes]] = {}
+        self.aliases: dict[str, str] = {}
+        self.forged: list[bytes] = []
+        self.asked: list[tuple[int, str]] = []  # when, in microseconds, and for which name
+
+    def __call__(self, query: bytes) -> list[tuple[bytes, int]]:
+        labels, at = [], 12
+        while query[at]:
+            labels.append(query[at + 1 : at + 1 + query[at]].decode())
+            at += 1 + query[at]
+        name, question = ".".join(labels), query[12 : at + 5]
+        self.asked.append((self.network.timeline.now_us, name))
+        if self.silent:
+            return []
+        answers, final = [], name
+        while final in self.aliases:
+            alias = _dns_name(self.aliases[final])
+            answers.append(_dns_name(final) + struct.pack(">HHIH", 5, 1, self.ttl_s, len(alias)) + alias)
+            final = self.aliases[final]
+        addresses = self.records.get(final, self.network.addresses_of(final))
+        owner = b"\xc0\x0c" if final == name else _dns_name(final)
+        answers += [owner + struct.pack(">HHIH", 1, 1, self.ttl_s, 4) + address for address in addresses]
+        rcode = 2 if self.failing else 0 if answers else 3
+        if rcode:
+            answers = []
+        head = query[:2] + struct.pack(">HHHHH", 0x8180 | rcode, 1, len(answers), 0, 0)
+        return [(packet, 0) for packet in self.forged] + [(head + question + b"".join(answers), self.delay_us)]
+
+
+def _dns_name(name: str) -> bytes:
+    return b"".join(bytes((len(label),)) + label.encode() for label in name.split(".")) + b"\0"
 
 
 class TimeServer:

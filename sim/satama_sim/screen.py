@@ -131,7 +131,7 @@ def _header(view: DemoView, width: int) -> list[Text]:
 
 
 def _summary(view: DemoView) -> Text:
-    streams = list(view.collector.streams.values())
+    streams = _present(view)
     bad, uncertain = (sum(_quality(stream) == word for stream in streams) for word in _TROUBLE)
     text = Text(f"{len(streams)} stream{'s' * (len(streams) != 1)}")
     if bad:
@@ -144,10 +144,15 @@ def _summary(view: DemoView) -> Text:
 # --- the streams
 
 
+def _present(view: DemoView) -> list[StreamView]:
+    """Without those of which only a backlog speaks."""
+    return [stream for stream in view.collector.streams.values() if not stream.retired]
+
+
 def _body(view: DemoView, width: int, height: int) -> list[Text]:
     if height <= 0:
         return []
-    streams = _grouped(view.collector.streams.values())
+    streams = _grouped(_present(view))
     if not streams:
         return _waiting(view, width)[:height]
     rows = max(1, height - 1)

@@ -8,6 +8,12 @@ import shutil
 import sys
 from pathlib import Path
 
+# What `python -m micropython_unix` does, without Python's site packages: half the time, at every start of a board.
+_LAUNCH = """import sys
+sys.path.insert(0, {!r})
+from micropython_run import run_main
+sys.exit(run_main(["micropython", *sys.argv[1:]]))"""
+
 
 class VmMissing(Exception):
     """No MicroPython VM on this machine; the text says what to do."""
@@ -22,8 +28,9 @@ def find_vm(executable: str | os.PathLike[str] | None = None) -> list[str]:
                 f"{executable} is no executable file -> give --vm the path of a MicroPython unix executable"
             )
         return [str(Path(found).resolve())]
-    if importlib.util.find_spec("micropython_unix"):
-        return [sys.executable, "-m", "micropython_unix"]
+    package = importlib.util.find_spec("micropython_run")
+    if package and package.origin:
+        return [sys.executable, "-I", "-S", "-c", _LAUNCH.format(str(Path(package.origin).parent))]
     found = shutil.which("micropython")
     if found:
         return [found]

@@ -10,7 +10,7 @@ from pymodbus.pdu import mei_message as mei
 from pymodbus.pdu import other_message as other
 from pymodbus.pdu import register_message as registers
 
-from gateway.acquire.modbus import protocol
+from gateway.acquire.modbus import protocol, writes
 
 RTU = FramerRTU(DecodePDU(True))
 TCP = FramerSocket(DecodePDU(True))
@@ -62,14 +62,14 @@ def _writing_coil(draw):
     address, on = draw(WORDS), draw(st.booleans())
     asked = bits.WriteSingleCoilRequest(address=address, bits=[on])
     answered = bits.WriteSingleCoilResponse(address=address, bits=[on])
-    return Exchange(protocol.write_coil(address, on), asked, answered, words([address, 0xFF00 * on]))
+    return Exchange(writes.write_coil(address, on), asked, answered, words([address, 0xFF00 * on]))
 
 
 def _writing_register(draw):
     address, value = draw(WORDS), draw(WORDS)
     asked = registers.WriteSingleRegisterRequest(address=address, registers=[value])
     answered = registers.WriteSingleRegisterResponse(address=address, registers=[value])
-    return Exchange(protocol.write_register(address, value), asked, answered, words([address, value]))
+    return Exchange(writes.write_register(address, value), asked, answered, words([address, value]))
 
 
 def _writing_coils(draw, most):
@@ -77,7 +77,7 @@ def _writing_coils(draw, most):
     address = draw(st.integers(0, 65536 - len(values)))
     asked = bits.WriteMultipleCoilsRequest(address=address, bits=values)
     answered = bits.WriteMultipleCoilsResponse(address=address, count=len(values))
-    return Exchange(protocol.write_coils(address, values), asked, answered, words([address, len(values)]))
+    return Exchange(writes.write_coils(address, values), asked, answered, words([address, len(values)]))
 
 
 def _writing_registers(draw, most):
@@ -85,13 +85,13 @@ def _writing_registers(draw, most):
     address = draw(st.integers(0, 65536 - len(values)))
     asked = registers.WriteMultipleRegistersRequest(address=address, registers=values)
     answered = registers.WriteMultipleRegistersResponse(address=address, count=len(values))
-    return Exchange(protocol.write_registers(address, values), asked, answered, words([address, len(values)]))
+    return Exchange(writes.write_registers(address, values), asked, answered, words([address, len(values)]))
 
 
 def _mask_writing(draw):
     three = draw(WORDS), draw(WORDS), draw(WORDS)
     asked, answered = registers.MaskWriteRegisterRequest(*three), registers.MaskWriteRegisterResponse(*three)
-    return Exchange(protocol.mask_write(*three), asked, answered, words(three))
+    return Exchange(writes.mask_write(*three), asked, answered, words(three))
 
 
 def _reading_and_writing(draw, most):
@@ -100,7 +100,7 @@ def _reading_and_writing(draw, most):
     write_address = draw(st.integers(0, 65536 - len(wrote)))
     asked = registers.ReadWriteMultipleRegistersRequest(address, len(values), write_address, wrote)
     answered = registers.ReadWriteMultipleRegistersResponse(registers=values)
-    return Exchange(protocol.read_write(address, len(values), write_address, wrote), asked, answered, words(values))
+    return Exchange(writes.read_write(address, len(values), write_address, wrote), asked, answered, words(values))
 
 
 def _server_id(draw, most):

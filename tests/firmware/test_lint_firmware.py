@@ -13,7 +13,10 @@ ROOMS = {"acquire", "process", "journal", "uplink", "control", "service"}
 # These touch the hardware, the network or the clock; everything else in gateway/ is pure.
 ADAPTERS = {
     "gateway/aliases.py",
+    "gateway/outlet.py",
+    "gateway/recorder.py",
     "gateway/app.py",
+    "gateway/start.py",
     "gateway/wiring.py",
     "gateway/acquire/inputs/analog.py",
     "gateway/acquire/modbus/bus.py",
@@ -23,11 +26,15 @@ ADAPTERS = {
     "gateway/acquire/modbus/rtu.py",
     "gateway/acquire/modbus/tcp.py",
     "gateway/acquire/modbus/waiting.py",
-    "gateway/journal/ring.py",
+    "gateway/uplink/hello.py",
     "gateway/uplink/mqtt.py",
     "gateway/uplink/network.py",
+    "gateway/uplink/resolver.py",
+    "gateway/uplink/supervisor.py",
     "gateway/uplink/timesync.py",
     "gateway/uplink/sender.py",
+    "gateway/uplink/tls.py",
+    "gateway/uplink/wire.py",
 }
 IMPURE = {"machine", "network", "socket", "ssl", "select", "asyncio", "time", "esp32", "os", "vfs", "umqtt"}
 NEVER = {"satama", "satama_sim", "typing", "dataclasses", "enum", "abc", "functools", "itertools", "contextlib"}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from modbus_exchanges import FUNCTIONS, encoded, exchanges
 
-from gateway.acquire.modbus import protocol
+from gateway.acquire.modbus import protocol, writes
 from gateway.core import quality
 from gateway.core.errors import FrameError
 
@@ -18,8 +18,8 @@ def test_requests_are_those_of_pymodbus(function, data):
 
 
 def test_the_longest_requests():
-    assert len(protocol.write_coils(0, [1] * 1968)) == len(protocol.write_registers(0, [1] * 123)) == 252
-    assert len(protocol.read_write(65411, 125, 65415, [1] * 121)) == 252
+    assert len(writes.write_coils(0, [1] * 1968)) == len(writes.write_registers(0, [1] * 123)) == 252
+    assert len(writes.read_write(65411, 125, 65415, [1] * 121)) == 252
     assert protocol.read(1, 0, 2000) == b"\x01\x00\x00\x07\xd0"
     assert protocol.read(3, 65535, 1) == b"\x03\xff\xff\x00\x01"
     assert protocol.device_id(4, 255) == b"\x2b\x0e\x04\xff"
@@ -39,13 +39,13 @@ def test_the_longest_answers():
     [
         *[(protocol.read, wrong) for wrong in [(0, 0, 1), (5, 0, 1), (3, -1, 1), (3, 65535, 2), (3, 0, 0)]],
         *[(protocol.read, wrong) for wrong in [(3, 0, 126), (4, 0, 126), (1, 0, 2001), (2, 0, 2001)]],
-        *[(protocol.write_coil, (-1, 1)), (protocol.write_coil, (65536, 1))],
-        *[(protocol.write_register, wrong) for wrong in [(-1, 0), (65536, 0), (0, -1), (0, 65536)]],
-        *[(protocol.write_coils, wrong) for wrong in [(0, []), (0, [1] * 1969), (65535, [1, 1]), (-1, [1])]],
-        *[(protocol.write_registers, wrong) for wrong in [(0, []), (0, [1] * 124), (65535, [1, 1]), (0, [65536])]],
-        *[(protocol.mask_write, wrong) for wrong in [(65536, 0, 0), (0, -1, 0), (0, 0, 65536)]],
-        *[(protocol.read_write, wrong) for wrong in [(0, 126, 0, [1]), (0, 1, 0, [1] * 122), (0, 0, 0, [1])]],
-        *[(protocol.read_write, wrong) for wrong in [(0, 1, 0, []), (65535, 2, 0, [1]), (0, 1, 65535, [1, 1])]],
+        *[(writes.write_coil, (-1, 1)), (writes.write_coil, (65536, 1))],
+        *[(writes.write_register, wrong) for wrong in [(-1, 0), (65536, 0), (0, -1), (0, 65536)]],
+        *[(writes.write_coils, wrong) for wrong in [(0, []), (0, [1] * 1969), (65535, [1, 1]), (-1, [1])]],
+        *[(writes.write_registers, wrong) for wrong in [(0, []), (0, [1] * 124), (65535, [1, 1]), (0, [65536])]],
+        *[(writes.mask_write, wrong) for wrong in [(65536, 0, 0), (0, -1, 0), (0, 0, 65536)]],
+        *[(writes.read_write, wrong) for wrong in [(0, 126, 0, [1]), (0, 1, 0, [1] * 122), (0, 0, 0, [1])]],
+        *[(writes.read_write, wrong) for wrong in [(0, 1, 0, []), (65535, 2, 0, [1]), (0, 1, 65535, [1, 1])]],
         *[(protocol.device_id, wrong) for wrong in [(0, 0), (5, 0), (1, -1), (1, 256)]],
     ],
 )

@@ -31,11 +31,11 @@ from array import array
 from binascii import crc32
 
 from gateway.acquire.inputs import calibrations, curve, totals
-from gateway.acquire.modbus import protocol, reads, registers, rtu_frame, tcp_frame, unit
+from gateway.acquire.modbus import cuts, protocol, reads, registers, rtu_frame, tcp_frame, unit, writes
 from gateway.acquire.pushed import stream, telegram
 from gateway.core import exact, quality, record, record_reader, record_writer, schema
 from gateway.core.errors import GatewayError
-from gateway.journal import ledger, ring, state
+from gateway.journal import journal, ledger, ledger_page, state
 from gateway.process import counters, filters, pipeline, report, window
 from gateway.uplink import batch, cbor, compact, json_text, senml
 
@@ -57,7 +57,7 @@ def crc(data, start, end):
 
 
 def request(name, arguments, unit, transaction):
-    pdu = getattr(protocol, name)(*arguments)
+    pdu = getattr(protocol if hasattr(protocol, name) else writes, name)(*arguments)
     return pdu, protocol.reply_size(pdu), tcp_frame.frame(transaction, unit, pdu), rtu_frame.frame(unit, pdu)
 
 
@@ -119,11 +119,11 @@ def run_device(events):
 
 def run_cuts(fields, count, address, day):
     read = reads.Read([0, 3, address, count, 20, 500, fields], unit.Unit([0, 1, "meter", 20, 1000, 0, [], 0]))
-    cut = reads.best_cut(read.parts[0])
+    cut = cuts.best_cut(read.parts[0])
     learned = [read.refused(read.parts[0], cut, day) for _ in range(3)]
-    kept = reads.verdicts([read], lambda unit: 0xFFFFFFFF)
+    kept = cuts.verdicts([read], lambda unit: 0xFFFFFFFF)
     again = reads.Read([0, 3, address, count, 20, 500, fields], read.unit)
-    reads.recall([again], kept, lambda unit: 0xFFFFFFFF)
+    cuts.recall([again], kept, lambda unit: 0xFFFFFFFF)
     return cut, learned, kept, [(part.address, part.count, part.fields) for part in again.parts]
 
 
@@ -217,20 +217,37 @@ def read(data):
     return found
 
 
-def run_ring(of, fields, events):
-    partition = Nor(4)
-    made = ring.Journal(partition, ledger.Ledger(of[2]), 0, 4)
+def run_journal(of, fields, events):
+    # 12 blocks for the journal, the last two for the state ring
+    partition = Nor(14)
+    classes = {stream_id: of[0] for stream_id in of[2]}
+
+    def start():
+        kept = state.State(partition, 12, 2)
+        counts = ledger.Ledger(of[2])
+        return journal.Journal(partition, counts, kept, 0, 12, (10, 20), classes), counts
+
+    made, counts = start()
     kept = rounds_of(of, fields)
     for at in range(3):
         for item in kept:
             made.append(1, item)
         for event in events:
             made.append_event(record.Event(*event[:-1], bytes.fromhex(event[-1])))
-        made.refill()
-        made.acknowledged(made.window[:at])
-    made = ring.Journal(partition, ledger.Ledger(of[2]), 0, 4)
-    made.refill()
-    return [plain(entry.content) for entry in made.window], made.damaged, crc32(b"".join(partition.blocks))
+        taken = [made.take_live(cls) for cls in range(3)] + [made.take_backlog(cls) for cls in range(3)]
+        keys = [(entry.content.cls, entry.sequence, entry.offset) for entry in taken if entry]
+        made.acknowledged(keys[:at])
+        made.fall_behind(of[0], rounds_of(of, fields)[-1].uptime_ms)
+    made.save_all()
+    made, counts = start()
+    found = []
+    for cls in range(3):
+        while True:
+            entry = made.take_backlog(cls)
+            if entry is None:
+                break
+            found.append(plain(entry.content))
+    return found, made.damaged, list(counts.rows()), crc32(b"".join(partition.blocks))
 
 
 class Nor:
@@ -300,11 +317,18 @@ def run_calibrations(calls):
     return results
 
 
-def run_ledger(ids, events):
-    made = ledger.Ledger(ids)
-    for name, stream_id in events:
-        getattr(made, name)(stream_id)
-    return list(made.rows()), made.totals(), made.balanced()
+def run_ledger(of, steps):
+    made = ledger.Ledger(of[2][:3])
+    kept = schema.Schema(*of)
+    for column, marks in steps:
+        what = (kept, bytes(marks) if 255 in marks else None) if marks else (None, None)
+        made.leave(column, what) if column else made.queue(what)
+    rows = sorted([(row[0], row[1], row[5] & 0xFFFF, row[3], row[4]) for row in made.rows()])
+    page = ledger_page.Page(1, 2, 3, 4, rows)
+    least = made.empty()
+    least.row(of[2][0], of[0], ledger.ACKNOWLEDGED, 3)
+    made.derive(least)
+    return list(made.rows()), made.totals(), made.balanced(), page.encode()
 
 
 def pack(of, fields, utc, age_s):
@@ -318,13 +342,58 @@ def pack(of, fields, utc, age_s):
 class Queued:
     def __init__(self, size, content):
         self.size = size
+        self.sequence = 1
         self.content = content
         self.samples = len(list(content.stream_ids()))
 
 
+class Lists:
+    # in the place of the journal: every third entry is backlog
+
+    def __init__(self, entries):
+        self.live = [entry for at, entry in enumerate(entries) if at % 3]
+        self.old = [entry for at, entry in enumerate(entries) if not at % 3]
+
+    def first(self, entries, cls):
+        for entry in entries:
+            if entry.content.cls == cls:
+                return entry
+        return None
+
+    def peek_live(self, cls):
+        return self.first(self.live, cls)
+
+    def take_live(self, cls):
+        entry = self.first(self.live, cls)
+        self.live.remove(entry)
+        return entry
+
+    def peek_backlog(self, cls):
+        return self.first(self.old, cls)
+
+    def take_backlog(self, cls):
+        entry = self.first(self.old, cls)
+        self.old.remove(entry)
+        return entry
+
+    def fresh(self, cls):
+        mine = [entry for entry in self.live if entry.content.cls == cls]
+        return sum([entry.size for entry in mine]), sum([entry.samples for entry in mine])
+
+    def fall_behind(self, cls, since_ms):
+        self.old += [entry for entry in self.live if entry.content.cls == cls]
+        self.live = [entry for entry in self.live if entry.content.cls != cls]
+
+
 def choose(of, fields, sizes, limits, now_ms, urgent):
-    window = [Queued(size, item) for size, item in zip(sizes, rounds_of(of, fields))]
-    return [entry.content.seq for entry in batch.Batch(*limits).choose(window, now_ms, urgent)]
+    made = batch.Batch(Lists([Queued(size, item) for size, item in zip(sizes, rounds_of(of, fields))]), *limits)
+    results = []
+    for at in range(12):
+        found = made.next(now_ms + at * 10, urgent, at % 3 > 0)
+        results.append(None if found is None else (found[0], [entry.content.seq for entry in found[1]]))
+        made.sent(50, now_ms + at * 10)
+        results.append(made.pause_ms(now_ms, 500))
+    return results
 
 
 PLAYS = {
@@ -355,7 +424,7 @@ PLAYS = {
     "curve": run_curve,
     "calibrations": run_calibrations,
     "pack": pack,
-    "ring": run_ring,
+    "journal": run_journal,
     "choose": choose,
 }
 
@@ -623,11 +692,11 @@ def journal_cases(rng):
         events = [
             [rng.randint(0, 2), 3, seq, True, rng.getrandbits(32), 999, 5, rng.randbytes(9).hex()] for seq in range(3)
         ]
-        yield "ring", [*series(rng), events]
+        yield "journal", [*series(rng), events]
     for _ in range(20):
-        names = ["produced", "recovered", "quarantined", "acknowledged", "dropped"]
-        ids = sorted(rng.sample(range(99), 5))
-        yield "ledger", [ids, [[rng.choice(names), rng.choice([*ids, 100])] for _ in range(60)]]
+        of, rounds = series(rng)
+        steps = [[rng.choice([0, 0, 1, 2, 3]), rng.choice([[], *[row[-1] for row in rounds]])] for _ in range(60)]
+        yield "ledger", [of, steps]
 
 
 def bus_cases(rng):
@@ -675,7 +744,7 @@ def uplink_cases(rng):
         of, rounds = series(rng)
         yield "pack", [of, rounds, rng.choice([-1, 1_790_000_000, 2**32 + 5]), rng.choice([0, 23, 70000])]
         sizes = [rng.randint(10, 300) for _ in rounds]
-        limits = [3, rng.choice([0, 11]), rng.choice([20, 300, 1000]), rng.choice([5, 100]), 10_000]
+        limits = [rng.choice([0, 11]), rng.choice([20, 300, 1000]), rng.choice([5, 100]), 10_000, rng.choice([0, 900])]
         now_ms = rounds[-1][4] + rng.choice([0, 9_999, 10_000, 130_000])
         yield "choose", [of, rounds, sizes, limits, now_ms, rng.random() < 0.3]
 

@@ -3,15 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.acquire.modbus.reads import (
-    MOST_VERDICTS,
-    Part,
-    Read,
-    best_cut,
-    halves,
-    recall,
-    verdicts,
-)
+from gateway.acquire.modbus.cuts import MOST_VERDICTS, best_cut, halves, recall, verdicts
+from gateway.acquire.modbus.reads import Part, Read
 
 SIZES = {"u16": 1, "s32": 2, "f64": 4, "bcd32": 2}
 
@@ -64,7 +57,7 @@ def test_a_cut_keeps_every_value_whole_and_in_its_place(fields):
 
 @given(layouts())
 def test_cutting_comes_to_an_end(fields):
-    parts = read_of(fields).parts[:]
+    parts = list(read_of(fields).parts)
     singles = 0
     while parts:
         part = parts.pop()

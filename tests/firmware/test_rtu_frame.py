@@ -9,7 +9,7 @@ from pymodbus.pdu import bit_message, register_message
 from pymodbus.pdu.mei_message import ReadDeviceInformationResponse
 from pymodbus.pdu.other_message import ReportDeviceIdRequest, ReportDeviceIdResponse
 
-from gateway.acquire.modbus import protocol, rtu_frame
+from gateway.acquire.modbus import protocol, rtu_frame, writes
 from gateway.core import quality
 from gateway.core.errors import FrameError
 
@@ -60,12 +60,12 @@ def test_known_checksums(data, crc):
         (1, protocol.read(3, 0, 10), "01 03 00 00 00 0A C5 CD"),
         (1, protocol.read(4, 0, 80), "01 04 00 00 00 50 F0 36"),
         (5, protocol.read(3, 0x9C72, 8), "05 03 9C 72 00 08 CB C3"),
-        (1, protocol.write_coil(0xAC, True), "01 05 00 AC FF 00 4C 1B"),
-        (0x11, protocol.write_coil(0xAC, True), "11 05 00 AC FF 00 4E 8B"),
-        (1, protocol.write_register(1, 3), "01 06 00 01 00 03 98 0B"),
-        (1, protocol.write_coils(0x13, [1, 0, 1, 1, 0, 0, 1, 1, 1, 0]), "01 0F 00 13 00 0A 02 CD 01 72 CB"),
-        (1, protocol.write_registers(0x1C, [0x4000, 0]), "01 10 00 1C 00 02 04 40 00 00 00 E7 36"),
-        (0, protocol.write_register(5, 1), "00 06 00 05 00 01 59 DA"),
+        (1, writes.write_coil(0xAC, True), "01 05 00 AC FF 00 4C 1B"),
+        (0x11, writes.write_coil(0xAC, True), "11 05 00 AC FF 00 4E 8B"),
+        (1, writes.write_register(1, 3), "01 06 00 01 00 03 98 0B"),
+        (1, writes.write_coils(0x13, [1, 0, 1, 1, 0, 0, 1, 1, 1, 0]), "01 0F 00 13 00 0A 02 CD 01 72 CB"),
+        (1, writes.write_registers(0x1C, [0x4000, 0]), "01 10 00 1C 00 02 04 40 00 00 00 E7 36"),
+        (0, writes.write_register(5, 1), "00 06 00 05 00 01 59 DA"),
         (1, protocol.device_id(1, 0), "01 2B 0E 01 00 70 77"),
     ],
 )
@@ -76,7 +76,7 @@ def test_known_requests(unit, pdu, wire):
 @pytest.mark.parametrize(
     ("unit", "pdu", "reply", "found"),
     [
-        (1, protocol.write_registers(0x1C, [0x4000, 0]), "01 10 00 1C 00 02 80 0E", (0, 2)),
+        (1, writes.write_registers(0x1C, [0x4000, 0]), "01 10 00 1C 00 02 80 0E", (0, 2)),
         (1, protocol.read(3, 0, 2), "01 03 04 02 92 FF 9B 5A 3D", (0, 3)),
         (
             1,
@@ -86,7 +86,7 @@ def test_known_requests(unit, pdu, wire):
         ),
         (1, protocol.read(3, 0, 2), "01 83 02 C0 F1", (quality.EXCEPTION, 2)),
         (1, protocol.read(4, 0, 2), "01 84 02 C2 C1", (quality.EXCEPTION, 2)),
-        (1, protocol.write_coil(0, 1), "01 85 01 83 50", (quality.EXCEPTION, 1)),
+        (1, writes.write_coil(0, 1), "01 85 01 83 50", (quality.EXCEPTION, 1)),
     ],
 )
 def test_known_answers(unit, pdu, reply, found):
@@ -332,7 +332,7 @@ class TestVerdict:
         assert match(received, self.request)[0] in (protocol.MORE, quality.EXCEPTION)
         assert verdict(received, self.request) == reason
 
-    write = rtu_frame.frame(17, protocol.write_register(5, 0x1234))
+    write = rtu_frame.frame(17, writes.write_register(5, 0x1234))
 
     @pytest.mark.parametrize(
         ("received", "reason"),

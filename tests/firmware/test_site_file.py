@@ -21,20 +21,49 @@ def load(data):
 
 @given(bodies)
 def test_what_was_packed_is_loaded(body):
-    assert load(pack(body)) == body
+    loaded = load(pack(body))
+    assert {key: list(value) if isinstance(value, site.Table) else value for key, value in loaded.items()} == body
 
 
 def test_equal_texts_are_held_once():
     loaded = load(
-        pack({"points": [["a/b", "gauge", []], ["c/d", "gauge", []]], "streams": [["a/b", "".join(["ga", "uge"])]]})
+        pack({"units": [["a/b", "gauge", []], ["c/d", "gauge", []]], "polls": [["a/b", "".join(["ga", "uge"])]]})
     )
-    points, streams = loaded["points"], loaded["streams"]
-    assert points[0][0] is streams[0][0]
-    assert points[0][1] is points[1][1] is streams[0][1]
-    assert points[0][2] is points[1][2]
+    units, polls = loaded["units"], loaded["polls"]
+    assert units[0][0] is polls[0][0]
+    assert units[0][1] is units[1][1] is polls[0][1]
+    assert units[0][2] is units[1][2]
 
 
-DATA = pack({"site": "kalasatama", "points": [[1, 2, 3]] * 200})
+STREAMS = [[at, f"meter-{at % 7}/x{at}", "V", -at % 3] for at in range(100)]
+
+
+def test_streams_and_points_stay_in_the_file_and_are_read_again_and_again():
+    loaded = load(pack({"root": "r", "points": [["a/x", 1]], "polls": [], "streams": STREAMS, "texts": [[1]]}))
+    streams = loaded["streams"]
+    assert len(streams) == 100 and list(streams) == STREAMS == list(streams) and streams[42] == STREAMS[42]
+    assert list(loaded["points"]) == [["a/x", 1]]
+    assert (loaded["polls"], loaded["texts"], loaded["root"]) == ([], [[1]], "r")
+    assert list(zip(streams, streams, strict=True)) == [(row, row) for row in STREAMS]
+    assert list(streams.of("meter-3")) == [row for row in STREAMS if row[0] % 7 == 3]
+
+
+def test_a_device_has_its_pseudonym_in_every_row():
+    streams = load(pack({"streams": STREAMS}))["streams"]
+    streams.renamed = {"meter-3": "zz", "meter-4": "yy"}
+    assert [row[1] for row in streams if row[1][:2] in ("zz", "yy")] == [
+        row[1].replace("meter-3", "zz").replace("meter-4", "yy") for row in STREAMS if row[0] % 7 in (3, 4)
+    ]
+    assert [row[1] for row in streams.of("zz")] == [f"zz/x{at}" for at in range(100) if at % 7 == 3]
+    assert streams[3][1] == "zz/x3"
+
+
+def test_the_head_is_what_is_no_list():
+    found = site.head(io.BytesIO(pack({"root": "r", "points": [["a/x", 1]], "mqtt": {"tls": 0}})))
+    assert found == {"root": "r", "mqtt": {"tls": 0}}
+
+
+DATA = pack({"site": "kalasatama", "polls": [[1, 2, 3]] * 200})
 
 
 @pytest.mark.parametrize("cut", [1, 10, 700, len(DATA) - 100])

@@ -7,7 +7,7 @@ from modbus_exchanges import encoded, exchanges, on_tcp, refusal
 from pymodbus.pdu import register_message
 from pymodbus.pdu.other_message import ReportDeviceIdResponse
 
-from gateway.acquire.modbus import protocol, tcp_frame
+from gateway.acquire.modbus import protocol, tcp_frame, writes
 from gateway.core import quality
 from gateway.core.errors import FrameError
 
@@ -87,7 +87,7 @@ def test_an_answer_to_another_read_or_write():
     for values in ([1], [1, 2, 3]):
         reply = on_tcp(register_message.ReadHoldingRegistersResponse(registers=values), 1, 7)
         assert match(reply, request) == (quality.SHORT, 0)
-    request = tcp_frame.frame(7, 1, protocol.write_register(5, 6))
+    request = tcp_frame.frame(7, 1, writes.write_register(5, 6))
     reply = on_tcp(register_message.WriteSingleRegisterResponse(address=5, registers=[7]), 1, 7)
     assert match(reply, request) == (quality.SHORT, 0)
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.uplink import sntp
-from gateway.uplink.time_votes import CARRIED, SEVERAL, SINGLE, Votes, largest
+from gateway.uplink.time_judge import largest
+from gateway.uplink.time_votes import CARRIED, SEVERAL, SINGLE, Votes
 
 MINUTE, HOUR, DAY, YEAR = 60_000, 3_600_000, 86_400_000, 365 * 86_400_000
 TRUE = 848_000_000_000  # UTC minus uptime

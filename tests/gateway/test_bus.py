@@ -248,11 +248,10 @@ import sys
 
 sys.path.insert(0, "/app_a")
 from gateway import app
-from gateway.acquire.modbus import protocol
+from gateway.acquire.modbus import writes
 from gateway.core import site as site_file
 
-with open("/site_a.bin", "rb") as file:
-    rooms = app.Gateway(site_file.load(file))
+rooms = app.Gateway(site_file.load(open("/site_a.bin", "rb")))  # its tables are looked up in the open file
 
 
 async def write():
@@ -260,7 +259,7 @@ async def write():
     [bus] = rooms.buses
     relay = [unit for unit in rooms.units if unit.name == "valve"][0]
     for at in range(200):
-        frame = bus.link.frame(relay.number, protocol.write_coil(0, at & 1))
+        frame = bus.link.frame(relay.number, writes.write_coil(0, at & 1))
         reason, answer = await bus.ask(relay, frame, 20, 500)
         print("wrote", at & 1, reason)
         await asyncio.sleep_ms(at * 7 % 230)

@@ -33,9 +33,12 @@ def test_tools_get_json_sequences(cabinet, demo_site):
         "ledger",
         "buses",
         "trace",
+        "history",
         "identify",
         "calibrate",
         "exchange",
+        "crash",
+        "restart",
     }
     points = {row["point"]: row for row in cab.request("points")["points"]}
     assert points["main-meter/voltage_l1"]["quality"] == "good"
@@ -80,7 +83,7 @@ def test_text_and_tools_share_the_line(cabinet, demo_site):
 def test_a_damaged_site_file_is_told_on_the_console(cabinet, demo_site):
     cab = cabinet(demo_site, seed=2)
     cab.cut_power()
-    at = cab.flash.data.find(b"satama-site 1 ")
+    at = cab.flash.data.find(b"satama-site 2 ")
     cab.flash.data[at + 100] ^= 0x01
     cab.restore_power()
     cab.run("5s")

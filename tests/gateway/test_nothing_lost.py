@@ -8,9 +8,14 @@ from exact_values import steady
 from satama.collector import Collector
 from satama_sim.subscriber import Subscriber
 
+STALL_BUDGET_MS = (
+    100  # declared in docs/data-team.md: only the computing of a TLS handshake may hold up the buses for longer
+)
+
 
 def test_a_broker_outage_loses_nothing_and_history_is_told_apart(cabinet, demo_site):
     cab = cabinet(demo_site, seed=11)
+    stalls = []
     cab.run("2m")
     cab.stop_broker()
     cab.run("20m")
@@ -20,15 +25,17 @@ def test_a_broker_outage_loses_nothing_and_history_is_told_apart(cabinet, demo_s
     cab.simulated_broker.core.on_publish = lambda message: (
         topics.add(message.topic.rsplit("/", 2)[1]),
         cab.broker.feed(message.topic, message.payload),
+        stalls.append(max(cab.broker.diag["uplink"]["stall_ms"].values())),
     )
     cab.start_broker()
-    cab.run("4m")
+    cab.run("20m")  # pauses between two tries are up to 15 minutes long
     ledger = cab.ledger()
     assert {"d", "h"} <= topics
+    assert max(stalls) < STALL_BUDGET_MS  # connecting, writing and reading; the drain of a backlog among them
     assert ledger["balanced"] and ledger["dropped"] == 0 and ledger["queued"] < 100
     assert cab.broker.decoded == ledger["acknowledged"]
     for view in (view for view in cab.broker.streams.values() if view.name in steady(cab)):
-        times = [sample.time for sample in view.samples]
+        times = sorted(sample.time for sample in view.samples)
         assert max(b - a for a, b in zip(times, times[1:], strict=False)) <= view.period_s
 
 
@@ -51,7 +58,7 @@ def test_killing_mosquitto_in_the_middle_of_a_publish_loses_nothing(cabinet, dem
         outage = cab.ledger()
         assert outage["queued"] > 500 and outage["dropped"] == 0
         mosquitto.restart()
-        cab.run("6m")
+        cab.run("12m")
         after = cab.ledger()
         wait_for(lambda: seen.decoded >= after["acknowledged"])
         assert after["balanced"] and after["queued"] < 100
@@ -112,7 +119,7 @@ def test_wifi_loss_is_survived_without_a_reset(cabinet, demo_site):
     status = cab.request("status")
     assert (status["network"], status["broker"]) == ("down", "offline")
     cab.plug_in("network")
-    cab.run("4m")
+    cab.run("305s")  # at a full ten seconds a pack is on its way
     ledger = cab.ledger()
     assert ledger["balanced"] and ledger["dropped"] == 0 and ledger["queued"] < 100
     assert cab.broker.decoded == ledger["acknowledged"]
@@ -127,7 +134,7 @@ def test_a_full_journal_drops_the_oldest_and_says_so(cabinet, demo_site):
     ledger = cab.ledger()
     assert ledger["dropped"] > 1000 and ledger["balanced"]
     cab.start_broker()
-    cab.run("10m")
+    cab.run("20m")
     ledger = cab.ledger()
     assert ledger["balanced"] and ledger["queued"] < 100
     assert cab.broker.decoded == ledger["acknowledged"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.journal.blocks import BLOCK, Blocks
+from gateway.journal.flash import Flash
 
 SITES = Path(__file__).parents[2] / "sim" / "sites"
 QUARTER_S = 900
@@ -194,7 +195,7 @@ def test_flash_is_wiped_of_a_household_when_its_time_is_over(cabinet, tmp_path):
     site.write_text((SITES / "house.toml").read_text().replace("retention_h = 720", "retention_h = 1"))
     cab = cabinet(site, seed=7, journal_bytes=12 * BLOCK)
     cab.run("20h")
-    blocks = Blocks(Partition(cab))
+    blocks = Blocks(Flash(Partition(cab)))
     kept = [content for block in range(10) for _, _, content in blocks.scan(block)]
     rounds = [content for content in kept if hasattr(content, "schema") and content.synced]
     private = sorted(r.seconds for r in rounds if r.schema.private)

@@ -144,12 +144,12 @@ def test_every_loss_by_interrupt_is_said_with_the_next_value(yard):
 
 @pytest.mark.parametrize("board", ["esp32-devkit", "esp32-c3-devkit"])
 def test_power_cuts_and_resets_take_no_more_than_the_quantum_and_nothing_back(yard, board):
-    times = range(10_000_000, 400_000_000, 100_000)
+    times = range(10_000_000, 1_000_000_000, 100_000)
     cab = yard(board, 10, times, times)
     last = {"one": 0, "two": 0}
     cab.run("40s")
-    for _ in range(5):
-        cab.run("27.3s")
+    for cut in range(5):
+        cab.run("11m" if cut == 3 else "27.3s")  # five short lives in a row would end in safe mode
         for device in last:
             last[device] = samples(cab, device)[-1].value
         cab.cut_power()
@@ -183,7 +183,7 @@ def test_a_private_total_moves_and_is_written_at_its_interval_alone(yard):
     times = range(10_000_000, 900_000_000, 500_000)
     private = 'pin = "P1"\npersist_s = 300'
     cab = yard("esp32-devkit", 10, times, [], lambda text: text.replace('pin = "P1"', private))
-    cab.run("905s")
+    cab.run("901s")
     values = [sample.value for sample in samples(cab, "one")]
-    assert len(set(values)) == 3 and values[0] == 0  # after 300 and after 600 s, and at 900 s the next
+    assert len(set(values)) == 3 and values[0] == 0  # after 300 and after 600 s; the next comes later
     assert values == sorted(values)

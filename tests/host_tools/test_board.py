@@ -19,7 +19,7 @@ def test_every_board_of_ours_is_sound(name):
 def test_the_three_boards():
     assert list_boards() == ["esp32-c3-devkit", "esp32-devkit", "esp32-s3-devkit"]
     assert [load_board(name).counter for name in list_boards()] == [False, True, True]
-    assert load_board("esp32-devkit").partitions["journal"].size == 1536 * 1024
+    assert load_board("esp32-devkit").partitions["journal"].size == 1408 * 1024
 
 
 def test_inputs_by_name_and_number():
@@ -46,11 +46,11 @@ def test_inputs_by_name_and_number():
         ("pin_us = 90 ", "pin_us = 90.5  # HERE\n#", "must be a whole number"),
         ("counter = true ", "counter = 1  # HERE\n#", "must be true or false"),
         (
-            "journal = { type = 1, subtype = 0x40, offset = 0x280000",
-            "journal = { type = 1, subtype = 0x40, offset = 0x27F000",
+            "journal = { type = 1, subtype = 0x40, offset = 0x2A0000",
+            "journal = { type = 1, subtype = 0x40, offset = 0x29F000",
             "",
         ),
-        ("size = 0x180000 }", "size = 0x200000 }", "beyond the flash"),
+        ("size = 0x160000 }", "size = 0x200000 }", "beyond the flash"),
         ("[lan]", "[wan]  # HERE", "unknown key 'wan'"),
     ],
 )

@@ -15,7 +15,7 @@ from satama import RELEASED, __version__
 from satama.compile_inputs import pulse_scale
 from satama.compile_reads import exact_scale
 from satama.compiler import compile_site, pack
-from satama.ids import assign_ids, ids_path, load_ids, save_ids
+from satama.ids import Ids, ids_path, load_ids, save_ids
 from satama.problems import Problems
 from satama.profiles import load_profile
 from satama.quantities import _number
@@ -144,16 +144,20 @@ def test_the_compiled_body_of_a_small_site(site):
         "version": __version__,
         "network": {"kind": "wifi", "ssid": "äö", "password": "fish-harbour", "ntp": ["ntp.yard.example"]},
         "mqtt": {
-            "host": "broker.yard.example",
-            "port": 1883,
+            "hosts": [["broker.yard.example", 1883]],
             "keepalive_s": 60,
             "user": "gw-1",
             "password": "very-secret",
+            "window": 16,
             "tls": 0,
+            "ca": [],
+            "cert": "",
+            "key": "",
             "encoding": "cbor",
             "batch_age_s": 10,
             "batch_samples": 1000,
             "batch_bytes": 1000,
+            "backlog_bytes_s": 8000,
         },
         "buses": [
             {
@@ -171,6 +175,7 @@ def test_the_compiled_body_of_a_small_site(site):
             }
         ],
         "units": [[0, 9, "meter", 3, 200, 5, [], 0]],
+        "journal": {"durability_s": 10, "percents": [5, 17], "ages_h": [0, 0, 0]},
         "retention_h": 0,
         "devices": [["meter", "counter", 0], ["soil", "dfrobot-sen0193", 0], ["flow", "yf-s201", 0]],
         "streams": [
@@ -183,6 +188,8 @@ def test_the_compiled_body_of_a_small_site(site):
             [6, "flow/volume/delta", "l", -3, "gauge", 1, 60, 0],
             [7, "flow/volume/last", "l", -3, "counter", 1, 60, 0],
         ],
+        "retired": [],
+        "renewed": [],
         "points": [
             [
                 "meter/power",
@@ -214,17 +221,20 @@ def test_the_compiled_body_of_a_small_site(site):
         "texts": [],
         "probes": [],
         "derived": [],
+        "modules": "acquire.modbus.bus,acquire.modbus.unit,acquire.modbus.rtu,acquire.inputs.analog,"
+        "acquire.inputs.calibrations,acquire.inputs.pulses,process.filters.checks,process.filters.smoothing,"
+        "process.counter,uplink.senml,uplink.cbor",
     }
 
 
 def test_the_file_is_a_checked_header_and_ascii_json(site):
     compiled = compile_site(site)
     header, _, text = compiled.data.partition(b"\n")
-    assert header == b"satama-site 1 %d %08x" % (len(text), crc32(text))
+    assert header == b"satama-site 2 %d %08x" % (len(text), crc32(text))
     assert text.isascii() and b" " not in text.replace(b"esp32-devkit", b"")
     assert json.loads(text, parse_float=lambda number: pytest.fail(f"a float: {number}")) == compiled.body
     assert b"null" not in text
-    assert pack({}) == b"satama-site 1 2 %08x\n{}" % crc32(b"{}")
+    assert pack({}) == b"satama-site 2 3 %08x\n{\n}" % crc32(b"{\n}")
 
 
 def test_two_builds_are_byte_identical(site):
@@ -574,24 +584,10 @@ def test_a_removed_stream_keeps_its_id_and_a_new_one_gets_a_new_id(site):
     changed = {stream.name: stream.id for stream in compile_site(site).streams}
     assert changed["bed/moisture"] == 9 and changed["meter/power/min"] == 8
     assert changed["flow/volume/last"] == 7 and "soil/moisture" not in changed
-    kept = load_ids(ids_path(site))
+    kept = load_ids(ids_path(site)).streams
     assert kept["soil/moisture"] == 5 and kept["meter/power/max"] == 1
     site.write_text(text)
     assert {stream.name: stream.id for stream in compile_site(site).streams}["soil/moisture"] == 5
-
-
-@given(rounds=st.lists(st.lists(st.text("abc", min_size=1, max_size=3), unique=True), max_size=6))
-def test_an_id_belongs_to_one_stream_for_ever(rounds):
-    ids, owners = {}, {}
-    for names in rounds:
-        ids = assign_ids(ids, names)
-        for name, number in ids.items():
-            assert owners.setdefault(number, name) == name
-        assert set(names) <= set(ids) and set(ids.values()) == set(range(len(ids)))
-
-
-def test_the_smallest_free_number_is_taken():
-    assert assign_ids({"a": 0, "c": 2}, ["b", "a", "d"]) == {"a": 0, "c": 2, "b": 1, "d": 3}
 
 
 @pytest.mark.parametrize(
@@ -601,6 +597,9 @@ def test_the_smallest_free_number_is_taken():
         ('[streams]\n"a" = 0\n"a" = 1\n', "not valid TOML"),
         ('[streams]\n"a" = 0\n"b" = 3\n', "lines are missing: no stream has id 1, 2"),
         ('[streams]\n"a" = -1\n', "-1 is not an id"),
+        ('[streams]\n"a" = 0\n[former]\n"0" = "b"\n', "stream 'b': id 0 is also that of 'a'"),
+        ('[streams]\n"a" = 0\n[former]\n"01" = "b"\n', "-1 is not an id"),
+        ('[streams]\n"a" = 0\n[meaning]\n"0" = { unit = "V" }\n', "'exponent' is missing"),
         ('[streams]\n"a" = "0"\n', "must be a whole number"),
         ('[streams]\n"a" = true\n', "must be a whole number"),
         ("[stream]\n", "unknown key 'stream'"),
@@ -622,9 +621,9 @@ def test_a_damaged_ids_file_is_refused_with_the_way_out(site, text, what):
 def test_ids_that_cannot_be_written_are_told(tmp_path):
     (tmp_path / "yard.ids.toml").mkdir()
     with pytest.raises(Problems, match="cannot be written"):
-        save_ids(tmp_path / "yard.ids.toml", {"a": 0})
+        save_ids(tmp_path / "yard.ids.toml", Ids({"a": 0}))
     with pytest.raises(Problems, match="cannot be written"):
-        save_ids(tmp_path / "nowhere" / "yard.ids.toml", {"a": 0})
+        save_ids(tmp_path / "nowhere" / "yard.ids.toml", Ids({"a": 0}))
 
 
 def test_an_unchanged_ids_file_is_left_alone(site):
@@ -643,7 +642,7 @@ def test_the_demo_cabinet():
     assert len(compiled.streams) >= 20
     assert max(stream.period_s for stream in compiled.streams) <= 10
     assert compiled.plans[0].load < Fraction(6, 10) and compiled.plans[0].all_due_us < 2_000_000
-    assert set(load_ids(ids_path(path))) == {stream.name for stream in compiled.streams}
+    assert set(load_ids(ids_path(path)).streams) == {stream.name for stream in compiled.streams}
 
 
 def test_probes_tell_how_to_see_that_it_is_the_right_device(tmp_path):

@@ -307,6 +307,5 @@ def test_the_bounds_of_pulse_inputs_are_told(run):
     told = json.loads(run("plan", DEMO, "--json").stdout)["pulses"]
     names = {row["name"]: row["counted"] for row in told["inputs"]}
     assert names == {"bed-1-flow/volume": "counter", "water/volume": "interrupt"}
-    assert told["years"] > 5
     text = run("plan", DEMO).stdout
     assert "counted by interrupt, debounced 50 ms" in text and "a power cut takes at most 5 s of pulses" in text

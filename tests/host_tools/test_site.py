@@ -135,7 +135,7 @@ MISTAKES = {
     "a key twice": ("unit = 4", "unit = 4\nunit = 5  # HERE", "not valid TOML", "toml.io"),
     # sense
     "unknown board": ('"esp32-devkit"', '"esp32-devkitt"  # HERE', "there is no board", "'esp32-devkit'"),
-    "plain TCP unasked": ("insecure = true", "insecure = false  # HERE", "plain TCP", "insecure = true"),
+    "plain TCP unasked": ("insecure = true", "", "'ca' is missing", "insecure = true"),
     "no ssid": ('ssid = "kalasatama-iot"\n', "", "'ssid' is missing", "ssid ="),
     "a password without a user": ("insecure = true", 'insecure = true\npassword = "x"  # HERE', "needs a user", "user"),
     "unknown port": ('port = "rs485"', 'port = "rs458"  # HERE', "has no port 'rs458'", "'rs485'"),

@@ -11,7 +11,7 @@ COUNTERS = Path(__file__).parents[1] / "gateway" / "big-counters-site.toml"
 def test_another_master_joins_the_simulated_bus_by_its_pty(cabinet):
     cab = cabinet(COUNTERS, clock="real")
     path = cab.offer_ptys()["bus rs485"]
-    cab.run(1.5)
+    cab.run(3.5)  # the gateway has begun, and rests until its next round
     ending = threading.Event()
     live = threading.Thread(target=lambda: [cab.run(0.1) for _ in iter(ending.is_set, True)], daemon=True)
     live.start()

@@ -6,7 +6,7 @@ from binascii import crc32
 from micropython import const
 
 from gateway.acquire.modbus import protocol, registers
-from gateway.acquire.modbus.reads import Read, best_cut, halves, recall, verdicts
+from gateway.acquire.modbus.reads import Read
 from gateway.core.quality import BAD, EXCEPTION, INVALID, TIMEOUT, pack
 
 _REFUSED = (2, 3)  # illegal data address, illegal data value
@@ -42,9 +42,10 @@ class Poller:
         self._remember = remember
         self.rounds = 0
         self.missed = 0  # slots that were over before their turn came
-        self.progress_ms = 0  # uptime of the last finished slot
 
-    async def run(self):
+    async def run(self, alive):
+        """`alive()` is called with every request, and every second in between."""
+        self._alive = alive
         clock = self._clock
         done = clock.now_ms() // 1000
         done = await self._round(done, True)  # at once: nobody who has just closed the door wants to wait for a slot
@@ -65,7 +66,6 @@ class Poller:
             slot = clock.slot_at(slot_ms)
         self._finish(slot)
         self.rounds += 1
-        self.progress_ms = clock.uptime_ms()
         return slot
 
     def _next_slot(self, after):
@@ -87,6 +87,7 @@ class Poller:
         """True at the slot; False as soon as the clock was set and the slot is no longer the next one."""
         before = self._clock.now_ms()
         while True:
+            self._alive()
             now = self._clock.now_ms()
             left = slot * 1000 - now
             if not -_LATE_MS < now - before < _LATE_MS:
@@ -130,6 +131,7 @@ class Poller:
     async def _read(self, bus, read):
         unit = read.unit
         reason = 0
+        self._alive()
         if unit.base < 0:
             from gateway.acquire.modbus import sunspec
 
@@ -159,7 +161,11 @@ class Poller:
                 self._offer(field[0], mantissa, quality_byte)
             read.taken(part)
             return True
-        cut = best_cut(part) if reason == EXCEPTION and found in _REFUSED else 0
+        cut = 0
+        if reason == EXCEPTION and found in _REFUSED:
+            from gateway.acquire.modbus.cuts import best_cut, halves
+
+            cut = best_cut(part)
         if not cut:
             self._bad(part, reason)
             return False
@@ -175,10 +181,12 @@ class Poller:
         for probe in self._probes:
             from gateway.acquire.modbus.identify import is_expected
 
+            self._alive()
             unit = self._units[probe[0]]
             if not unit.dead:
                 unit.is_expected = await is_expected(self._buses[unit.bus], unit, probe)
         for row, function, address, count, device, point, field in self._text_specs:
+            self._alive()
             unit = self._units[row]
             bus = self._buses[unit.bus]
             if unit.dead or unit.base < 0 or unit.base + address + count > _ADDRESSES:
@@ -202,11 +210,16 @@ class Poller:
         return self._clock.now_ms() // _DAY_MS if self._clock.synced else 0
 
     def _keep_verdicts(self):
+        from gateway.acquire.modbus.cuts import verdicts
+
         self._remember(verdicts(self.reads, _key))
 
     def recall(self, data):
         """Take back what remember() was given before the restart."""
-        recall(self.reads, data, _key)
+        if data:
+            from gateway.acquire.modbus.cuts import recall
+
+            recall(self.reads, data, _key)
 
 
 def _key(unit):

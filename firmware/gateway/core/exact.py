@@ -5,12 +5,12 @@ A value is mantissa * 10 ** exponent, with the exponent fixed for the stream. Ev
 
 from micropython import const
 
-_LIMIT = const(0x7FFF_FFFF_FFFF_FFFF)
+LIMIT = const(0x7FFF_FFFF_FFFF_FFFF)  # of a mantissa, either way
 
 
 def bounded(value):
     """The value, or None outside +-(2 ** 63 - 1): what cannot be stored must not be cut."""
-    return value if -_LIMIT <= value <= _LIMIT else None
+    return value if -LIMIT <= value <= LIMIT else None
 
 
 def whole(value):

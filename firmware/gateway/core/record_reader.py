@@ -20,11 +20,13 @@ _KIND = const(3)  # bits of the kind
 class Reader:
     """Reads records one after the other: differences need the round before, a key frame its schema.
 
-    `schemas`: dict of Schema by id; those that are met in records are added to it.
+    `schemas`: dict of Schema by id; those that are met in records are added to it. `values`: False reads only who and when, and which
+    samples there are; the `values` of these rounds are None.
     """
 
-    def __init__(self, schemas):
+    def __init__(self, schemas, values=True):
         self._schemas = schemas
+        self._values = values
         self._before = {}
 
     def forget(self):
@@ -61,7 +63,8 @@ class Reader:
         else:
             round, at = self._delta(kind, buf, at + 1, end, self._before.get(slot))
         at = _get_marks(kind, buf, at, end, round.marks)
-        _get_values(buf, at, end, round)
+        if self._values:
+            _get_values(buf, at, end, round)
         self._before[slot] = round
         return round
 
@@ -78,7 +81,7 @@ class Reader:
         seconds = unpack_from(">I", buf, at)[0]
         uptime_ms, at = varint.get(buf, at + 4, end)
         count = len(schema.ids)
-        values, marks = array("q", bytearray(8 * count)), bytearray(count)
+        values, marks = array("q", bytearray(8 * count)) if self._values else None, bytearray(count)
         return Round(schema, epoch, seq, kind & SYNCED != 0, seconds, uptime_ms, values, marks), at
 
     def _delta(self, kind, buf, at, end, before):
@@ -91,7 +94,7 @@ class Reader:
         uptime_ms = before.uptime_ms + later * 1000 + drift_ms
         if not 0 <= seconds <= 0xFFFF_FFFF or uptime_ms < 0:
             raise FrameError(INVALID)
-        values, marks = array("q", before.values), bytearray(len(before.marks))
+        values, marks = array("q", before.values) if self._values else None, bytearray(len(before.marks))
         round = Round(
             before.schema, before.epoch, before.seq + later_seq, kind & SYNCED != 0, seconds, uptime_ms, values, marks
         )

@@ -1,4 +1,7 @@
-"""The compiled site: one file with everything decided on the host. Its layout is told in host_tools/satama/compiler.py."""
+"""The compiled site: one file with everything decided on the host. Its layout is told in host_tools/satama/compiler.py.
+
+Wanted at the start only: what stays of it is core.table.
+"""
 
 import json
 from binascii import crc32
@@ -7,24 +10,65 @@ from micropython import const
 
 from gateway.core.errors import SettingError
 from gateway.core.quality import CRC, INVALID, SHORT
+from gateway.core.table import PIECE, Table, lines
 
-VERSION = b"1"
+VERSION = b"2"
 _LONGEST_HEAD = const(64)
-_PIECE = const(512)
+_NAMES = {"points": 0, "streams": 1, "retired": 1}  # tables that stay in the file: column of the names
+_HIDES = {
+    "retired": 8
+}  # column that says of a row whether its device has a pseudonym; without one it goes by the device
 
 
 def load(file):
-    """The body of a compiled site, read from a binary file. SettingError: SHORT (cut off), CRC (damaged), INVALID (another format)."""
-    head = file.read(_LONGEST_HEAD)
-    end = head.find(b"\n")
-    words = head[:end].split(b" ") if end > 0 else ()
+    """The body of a compiled site, read from a binary file, which stays open for its tables.
+
+    SettingError: SHORT (cut off), CRC (damaged), INVALID (another format)."""
+    body, at = _head(file)
+    texts, empty = {}, []
+    rows = None
+    for line in lines(file, at):
+        at += len(line) + 1
+        if line[-1:] == b"[":
+            name = json.loads(line.lstrip(b"],").rstrip(b":["))
+            rows = body[name] = Table(file, at, 0, _NAMES[name], _HIDES.get(name)) if name in _NAMES else []
+        elif line == b"]":
+            continue
+        elif line == b"}":
+            break
+        elif isinstance(rows, Table):
+            rows.rows += 1
+        else:
+            rows.append(_shared(json.loads(line.rstrip(b",")), texts, empty))
+    return body
+
+
+def head(file):
+    """What of the body is no table, of a file that is whole."""
+    return _head(file)[0]
+
+
+def _head(file):
+    """That, and where the tables begin."""
+    start = _check(file)
+    for line in lines(file, start):
+        return _shared(json.loads(line.rstrip(b",") + b"}"), {}, []), start + len(line) + 1
+    raise SettingError(SHORT)
+
+
+def _check(file):
+    """Where the body begins."""
+    file.seek(0)
+    found = file.read(_LONGEST_HEAD)
+    end = found.find(b"\n")
+    words = found[:end].split(b" ") if end > 0 else ()
     if len(words) != 4 or words[0] != b"satama-site" or words[1] != VERSION:
         raise SettingError(INVALID)
     left = int(words[2])
     file.seek(end + 1)
     crc = 0
     while left > 0:
-        piece = file.read(min(left, _PIECE))
+        piece = file.read(min(left, PIECE))
         if not piece:
             raise SettingError(SHORT)
         crc = crc32(piece, crc)
@@ -33,8 +77,7 @@ def load(file):
         raise SettingError(SHORT)
     if crc != int(words[3], 16):
         raise SettingError(CRC)
-    file.seek(end + 1)
-    return _shared(json.load(file), {}, [])  # never the whole text in RAM
+    return end + 1
 
 
 def _shared(value, texts, empty):

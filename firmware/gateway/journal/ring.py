@@ -1,251 +1,252 @@
-"""The journal: a ring of blocks (journal.blocks) on a raw flash partition. Where it begins and ends is found by looking at them."""
+"""The ring of one class: its records are appended at the head, and read by two cursors, the fresh ones and the backlog.
+
+What the uplink has not sent when a connection begins (or falls behind) is backlog; what comes after that is fresh. The backlog never
+holds up what is fresh.
+"""
 
 from micropython import const
 
-from gateway.core import record, record_writer
-from gateway.journal.blocks import BLOCK, DONE, HEADER, WAITS, Blocks, head
+from gateway.core import record_writer
+from gateway.journal import ledger
+from gateway.journal.blocks import BLOCK, DONE, HEADER, head
+from gateway.journal.cursor import Cursor
 
 _KEY_EVERY = const(64)  # rounds: damage to one makes those up to the next key frame unreadable
-_WINDOW = const(48)  # records kept in RAM, at the front of the queue
-_URGENT = const(16)  # more of them, when they are alarms and events
-_ALARM = const(0)  # class
-_BLOCKS = const(4)  # ioctl
-_ERASE = const(6)
+_TRIES = const(3)  # blocks tried before the flash counts as failing
+_SAVE_EVERY = const(16)  # blocks: so many are counted anew at a start
 
 
-class Entry:
-    """A queued record: where it lies, how many bytes it takes there, and what it says (a Round or an Event)."""
+class Ring:
+    """`journal` has what all rings share: flash, blocks, pool, ledger, epoch; its give_up() is told before a block is written over."""
 
-    def __init__(self, block, offset, size, content):
-        self.block = block
-        self.offset = offset
-        self.size = size
-        self.content = content
-        self.samples = sum([1 for _ in content.stream_ids()])  # counted once: the uplink asks every second
-
-
-class Journal:
-    """`partition`: an esp32.Partition; `ledger` counts every sample that enters, leaves or is lost.
-
-    It has `count` blocks of the partition from block `first` on, all of them unless told otherwise.
-    `window` holds the oldest queued records, at most 48, in order, and up to 16 alarms and events before their turn: the uplink takes them from there and says when they are acknowledged.
-    """
-
-    def __init__(self, partition, ledger, first=0, count=0):
-        self._partition = partition
-        self._ledger = ledger
-        self._first = first
-        self._end = first + (count or partition.ioctl(_BLOCKS, 0) - first)
-        self._blocks = Blocks(partition)
-        self._sequence = 0
-        self._head = -1  # block that is being written
-        self._offset = BLOCK  # where in it
-        self._reader = -1  # block and offset of the first queued record that is not in the window; -1: none
-        self._reader_offset = HEADER
+    def __init__(self, journal, cls):
+        self._journal = journal
+        self._pool = journal.pool
+        self._flash = journal.flash
+        self.buffer = journal.blocks.buffer
+        self.cls = cls
+        self.head = -1  # block that is being written
+        self.offset = BLOCK  # where in it
         self._writers = {}  # slot -> record_writer.Writer
         self._told = {}  # slot: its schema stands in this block
-        self.window = []
-        self.damaged = 0  # records found unreadable at the start
-        self._wiping = -1  # the block to look at next; -1: the head
-        self._expired = False
-        self.epoch_found = 0
-        self._recover()
+        self._last = {}  # slot -> ((sequence, offset), uptime in ms) of its last record
+        self._on_way = {}  # (sequence, offset) -> tally
+        self.live = None
+        self.backlog = None
+        self.fresh_bytes = 0  # of records that `live` has not taken yet
+        self.fresh_samples = 0
+        self.bytes = 0  # written since the start
+        self.unreadable = False  # a cursor met something that is no record
+        self.saved = 0  # sequence number of the head when the ledger's page was written
+        self.dropped = 0  # the last block that was given up with something waiting in it
+        self.last = (0, 0)  # (epoch, seq) of the last record
 
     # --- writing
 
-    def append(self, slot, round):
-        """Write a Round; when this returns it survives a power cut. `slot` (0..255) is always the same for the rounds of one schema."""
+    def append(self, slot, content):
+        """Write a Round of the schema with that slot (0..255), or an Event. True when it survives a power cut."""
+        data = self._encoded(slot, content)
+        for _ in range(_TRIES):
+            if self._offset_after(data) > BLOCK:
+                if not self._open_block():
+                    break
+                data = self._encoded(slot, content)
+            if self._write(data, slot, content):
+                self.last = (content.epoch, content.seq)
+                return True
+            self.offset = BLOCK  # nothing more goes into this block
+        self.restart()  # what was to stand before it does not
+        return False
+
+    def _encoded(self, slot, content):
+        """(bytes of the schema that has to stand before it, bytes of the record)."""
+        if content.is_event:
+            return b"", record_writer.encode_event(content)
         writer = self._writers.get(slot)
         if writer is None:
             writer = self._writers[slot] = record_writer.Writer(slot)
-        if writer.since_key >= _KEY_EVERY:
+        if writer.since_key >= _KEY_EVERY or slot not in self._told:
             writer.restart()
-        schema = self._schema(slot, round.schema)
-        data = writer.encode(round)
-        if self._offset + len(schema) + 1 + len(data) > BLOCK:
-            self._open_block()
-            schema = self._schema(slot, round.schema)
-            data = writer.encode(round)
-        if schema:
-            self._partition.writeblocks(self._head, schema, self._offset)
-            self._offset += len(schema)
-            self._told[slot] = True
-        self._write(data, round)
+        schema = b"" if slot in self._told else b"\0" + record_writer.encode_schema(content.schema)
+        self._told[slot] = True
+        return schema, writer.encode(content)
 
-    def append_event(self, event):
-        """Write an Event; when this returns it survives a power cut."""
-        data = record_writer.encode_event(event)
-        if self._offset + 1 + len(data) > BLOCK:
-            self._open_block()
-        self._write(data, event)
+    def _offset_after(self, data):
+        return self.offset + len(data[0]) + 1 + len(data[1])
 
-    def _schema(self, slot, schema):
-        """What has to stand before a key frame: nothing where the block has it already."""
-        return b"" if slot in self._told else b"\0" + record_writer.encode_schema(schema)
-
-    def _write(self, data, content):
-        self._partition.writeblocks(self._head, data, self._offset + 1)
-        for stream_id in content.stream_ids():
-            self._ledger.produced(stream_id)
-        entry = Entry(self._head, self._offset, len(data), content)
-        if self._reader < 0 and len(self.window) < _WINDOW:
-            self.window.append(entry)
-        else:
-            if self._reader < 0:
-                self._reader, self._reader_offset = self._head, self._offset
-            if content.cls == _ALARM and len(self.window) < _WINDOW + _URGENT:
-                self.window.append(entry)  # it does not wait for its turn
-        self._offset += 1 + len(data)
-
-    def _after(self, block):
-        """The next block of the ring; the first one after -1."""
-        return block + 1 if self._first <= block < self._end - 1 else self._first
+    def _write(self, data, slot, content):
+        schema, body = data
+        if schema and not self._flash.program(self.head, schema, self.offset):
+            return False
+        at = self.offset + len(schema)
+        if not self._flash.program(self.head, body, at + 1):
+            return False
+        self._last[slot] = (self.sequence_of(self.head), at), content.uptime_ms
+        self.bytes += at + 1 + len(body) - self.offset
+        self.offset = at + 1 + len(body)
+        self._pool.wait(self.head, 1)
+        self.fresh_bytes += len(body)
+        self.fresh_samples += 1 if content.is_event else len(content.marks)
+        return True
 
     def _open_block(self):
-        full = self._head
-        block = self._after(full)
-        self._give_up(block)
-        self._head = block
-        self._offset = HEADER
-        self._sequence += 1
-        self._partition.ioctl(_ERASE, block)
-        self._partition.writeblocks(block, head(self._sequence), 0)
-        self._told = {}
-        self._restart_writers()
-        if full >= 0:
-            self._settle(full)
+        full = self.head
+        for _ in range(_TRIES):
+            if self._take_block():
+                self.restart()
+                if full >= 0:
+                    self.settle(full)
+                if self._pool.sequence - self.saved >= self.save_every():
+                    self._journal.save(self)
+                return True
+        return False
 
-    def _give_up(self, block):
-        """The ring is full: what still waits in its oldest block is dropped, and counted as that."""
-        if not self._waiting(block):
-            return
-        for entry in self._walk(block):
-            for stream_id in entry.content.stream_ids():
-                self._ledger.dropped(stream_id)
-        self.window = [entry for entry in self.window if entry.block != block]
-        if self._reader == block:
-            self._reader, self._reader_offset = self._after(block), HEADER
+    def save_every(self):
+        """Blocks between two pages of the ledger: before any of them is written over."""
+        return max(1, min(_SAVE_EVERY, self._pool.count(self.cls) // 2))
+
+    def _take_block(self):
+        block, owner = self._pool.choose(self.cls, self.head)
+        if block < 0:
+            return False
+        if owner >= 0:
+            self._journal.give_up(owner, block)
+        if not self._flash.erase(block):
+            self._pool.free(block, worn=True)
+            return False
+        self._pool.sequence += 1
+        if not self._flash.program(block, head(self._pool.sequence, self._journal.epoch, self.cls), 0):
+            self._pool.free(block, worn=True)
+            return False
+        self._pool.taken(block, self.cls)
+        if self.head >= 0:
+            self.bytes += BLOCK - self.offset
+        self.bytes += HEADER
+        self.head = block
+        self.offset = HEADER
+        return True
+
+    def restart(self):
+        """The next round of every schema is a key frame with its schema before it."""
+        self._told = {}
 
     # --- reading
 
-    def refill(self):
-        """Bring the window up to date from flash. Call before taking from it."""
-        ahead = [(entry.block, entry.offset) for entry in self.window if entry.content.cls == _ALARM]
-        while self._reader >= 0 and len(self.window) < _WINDOW:
-            if self._waiting(self._reader):
-                for entry in self._walk(self._reader):
-                    if entry.offset < self._reader_offset or (entry.block, entry.offset) in ahead:
-                        continue
-                    if len(self.window) == _WINDOW:
-                        self._reader_offset = entry.offset
-                        return
-                    self.window.append(entry)
-            if self._reader == self._head:
-                self._reader = -1
-            else:
-                self._reader, self._reader_offset = self._after(self._reader), HEADER
+    def start(self, head, offset):
+        """After a start: go on at `offset` of the block `head`. What waits is backlog."""
+        self.head, self.offset = head, offset
+        self.saved = min(self.saved, self._pool.sequence)
+        self.live = self._from(self._end())
+        self._read_again()
 
-    def acknowledged(self, entries):
-        """The broker has confirmed these: clear their byte on flash, and let them go."""
-        for entry in entries:
-            if entry in self.window:
-                self.window.remove(entry)
-                self._partition.writeblocks(entry.block, b"\0", entry.offset)
-                for stream_id in entry.content.stream_ids():
-                    self._ledger.acknowledged(stream_id)
-                if entry.block != self._head:
-                    self._settle(entry.block)
+    def _from(self, floor):
+        """A cursor for what comes from there on."""
+        self.fresh_bytes = self.fresh_samples = 0
+        return Cursor(self, self.head, floor)
 
-    def _settle(self, block):
-        """Mark a full block whose records are all acknowledged, so that the next start need not read it."""
-        for entry in self.window:
-            if entry.block == block:
-                return
-        if self._reader != block and not any(True for _ in self._walk(block)):
-            self._partition.writeblocks(block, b"\0", DONE)
+    def _end(self):
+        return (self.sequence_of(self.head) if self.head >= 0 else self._pool.sequence), self.offset
 
-    def _waiting(self, block):
-        sequence, waiting = self._blocks.header(block)
-        return sequence >= 0 and waiting
+    def jump(self, since_ms):
+        """What is fresh begins with the last record of each schema, as far as it is from that uptime or later; what comes before and was
+        not taken until now is backlog."""
+        floor = self._end()
+        for slot in sorted(self._last):
+            place, uptime_ms = self._last[slot]
+            if uptime_ms >= since_ms and place[0] == floor[0]:
+                floor = min(floor, place)
+        behind, self.live = self.live, self._from(max(floor, self.live.place()))
+        if self.backlog is None:
+            self.backlog = behind
+        self.backlog.limit = self.live.place()
 
-    def _walk(self, block):
-        """Yield an Entry for every record of a block that is not acknowledged."""
-        blocks = self._blocks
-        for at, size, content in blocks.scan(block):
-            if blocks.buffer[at] == WAITS:
-                yield Entry(block, at, size, content)
+    def take_live(self):
+        entry = self.live.take()
+        if entry:
+            self.fresh_bytes = max(0, self.fresh_bytes - entry.size)
+            samples = 1 if entry.content.is_event else len(entry.content.marks)
+            self.fresh_samples = max(0, self.fresh_samples - samples)
+        return entry
 
-    # --- privacy
+    def peek_backlog(self):
+        """The oldest Entry of the backlog, None without one."""
+        entry = self.backlog.peek() if self.backlog else None
+        if entry is None:
+            self.backlog = None
+        return entry
 
-    def wipe_next(self, before):
-        """Look at one more block, from the newest to the oldest and again: when all in it is older than `before`, seconds since 2000,
-        private rounds and all events in it become zeros on flash, sent or not. Those not sent are dropped.
+    def rewind(self):
+        """What was on its way will never be acknowledged: it waits again, as backlog."""
+        self._on_way = {}
+        self._read_again()
 
-        Records without UTC are as old as the next younger ones with it.
-        """
-        block = self._wiping if self._wiping >= 0 else self._head
+    def put_back(self, sequence, offset):
+        """That record was not sent after all."""
+        if self._on_way.pop((sequence, offset), None):
+            self._read_again()
+
+    def _read_again(self):
+        """The backlog begins with whatever waits and is not on its way."""
+        first = self.after(0)
+        if first >= 0:
+            self.backlog = Cursor(self, first, (self.sequence_of(first), HEADER), self.live.place())
+
+    # --- what cursors ask
+
+    def holds(self, block, sequence):
+        """The block is still the one with that sequence number."""
+        return block >= 0 and self._pool.sequence_of(block) == sequence
+
+    def sequence_of(self, block):
+        return self._pool.sequence_of(block)
+
+    def end_of(self, block):
+        return self.offset if block == self.head else BLOCK
+
+    def after(self, sequence):
+        """The next block with something in it to read, behind that sequence number; -1 without one."""
+        return self._pool.next_waiting(self.cls, sequence, self.head)
+
+    def read(self, block, buffer, offset, start, end):
+        """Fill buffer[start:end] from offset + start on."""
+        return self._flash.read(block, memoryview(buffer)[start:end], offset + start)
+
+    def waits_for(self, entry):
+        return (entry.sequence, entry.offset) not in self._on_way
+
+    def still(self, entry):
+        """An entry found earlier is there, and not on its way."""
+        return self.holds(entry.block, entry.sequence) and self.waits_for(entry)
+
+    def depart(self, entry):
+        self._on_way[entry.sequence, entry.offset] = (entry.block, ledger.tally(entry.content))
+
+    # --- leaving
+
+    def acknowledge(self, sequence, offset):
+        """The broker has confirmed this record."""
+        block, what = self._on_way.pop((sequence, offset), (-1, None))
         if block < 0:
-            return
-        if block == self._head:
-            self._expired = False
-        newest = -1
-        private = []
-        for at, size, content in self._blocks.scan(block):
-            if content.synced:
-                newest = max(newest, content.seconds)
-            if content.is_event or content.schema.private:
-                private.append((at, size, content))
-        if newest >= 0:
-            self._expired = newest < before
-        if self._expired and private:
-            self._wipe(block, private)
-        older = block - 1 if block > self._first else self._end - 1
-        self._wiping = older if older != self._head and self._blocks.header(older)[0] >= 0 else -1
+            return  # given up while it was on its way
+        self._flash.clear(block, offset)
+        self._journal.ledger.leave(ledger.ACKNOWLEDGED, what)
+        self._pool.wait(block, -1)
+        self.settle(block)
 
-    def _wipe(self, block, private):
-        buffer = self._blocks.buffer
-        for at, size, content in private:
-            if buffer[at] == WAITS:
-                for stream_id in content.stream_ids():
-                    self._ledger.dropped(stream_id)
-            body = record.measure(buffer, at + 1, BLOCK)[0]
-            self._partition.writeblocks(block, bytes(at + 1 + size - body), body)
-            self._partition.writeblocks(block, b"\0", at)
-        gone = [at for at, _, _ in private]
-        self.window = [entry for entry in self.window if entry.block != block or entry.offset not in gone]
-        if block == self._head:
-            self._restart_writers()
-        else:
-            self._settle(block)
+    def settle(self, block):
+        """Mark a full block in which nothing waits any more, so that the next start need not read it."""
+        if block != self.head and not self._pool.waits(block):
+            self._flash.clear(block, DONE)
 
-    def _restart_writers(self):
-        for slot in sorted(self._writers):
-            self._writers[slot].restart()
+    def no_longer(self, sequence, offset):
+        """That record is given up: if it is on its way, what the broker says of it counts no more."""
+        self._on_way.pop((sequence, offset), None)
 
-    # --- start
-
-    def _recover(self):
-        """Find the head, and what still waits."""
-        found = []  # (sequence, block, something waits)
-        for block in range(self._first, self._end):
-            sequence, waiting = self._blocks.header(block)
-            if sequence >= 0:
-                found.append((sequence, block, waiting))
-        found.sort()
-        for sequence, block, waiting in found:
-            if waiting:
-                self._recover_block(block)
-            self._sequence, self._head = sequence, block
-        if self._head >= 0:
-            for _, _, content in self._blocks.scan(self._head):
-                self.epoch_found = max(self.epoch_found, content.epoch)
-            self._offset = self._blocks.free
-
-    def _recover_block(self, block):
-        for entry in self._walk(block):
-            if self._reader < 0:
-                self._reader = block
-            for stream_id in entry.content.stream_ids():
-                self._ledger.recovered(stream_id)
-            self.epoch_found = max(self.epoch_found, entry.content.epoch)
-        self.damaged += self._blocks.torn
+    def forget(self, block):
+        """That block is given up: nothing of it is on its way any more."""
+        sequence = self._pool.sequence_of(block)
+        for key in sorted(self._on_way):
+            if key[0] == sequence:
+                del self._on_way[key]
+        if block == self.head:
+            self.head, self.offset = -1, BLOCK

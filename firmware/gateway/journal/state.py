@@ -5,7 +5,8 @@ A block of 4 KiB begins with 16 bytes: magic, block sequence number (u32), CRC-3
 and its header is written last: a block with a right header lacks nothing, so the one with the highest number counts, and the others are
 spares. What is written next goes behind the copy, until the block is full.
 
-Keys: 0 pulse totals, 1 calibrations of analog inputs, 2 what was learned about the units on a bus. The rest is free.
+Keys: 0 pulse totals, 1 calibrations of analog inputs, 2 what was learned about the units on a bus, 4 the last crash and the count of
+starts, 5 addresses of brokers, 16 to 47 counters, 48 to 50 the ledger, a page a class, 52 derived totals. The rest is free.
 """
 
 from binascii import crc32
@@ -14,12 +15,12 @@ from struct import pack, unpack_from
 from micropython import const
 
 BLOCK = const(4096)
-LONGEST = const(512)  # bytes of a value
+LONGEST = const(1024)  # bytes of a value
 MOST = const(3072)  # bytes of all records together: a quarter of a block is left for changes
 _HEADER = const(16)
 _RECORD = const(8)  # bytes of a record beside its value
 _MAGIC = b"SATS"
-_SHARE = const(16)  # blocks
+_SHARE = const(24)  # blocks
 _TRIES = const(3)  # blocks tried for one copy
 _ERASE = const(6)  # ioctl
 
@@ -60,7 +61,18 @@ class State:
         self._unsaved = False
         self.failures = 0
         self.damaged = 0
+        self.writes = self.bytes = 0  # since the start
         self._recover()
+
+    @property
+    def blocks(self):
+        """How many it has."""
+        return self._end - self._first
+
+    @property
+    def room(self):
+        """Bytes of a block that are free for changes."""
+        return BLOCK - _HEADER - self._size
 
     def get(self, key):
         """The value of a key as bytes, None when it never had one."""
@@ -124,6 +136,8 @@ class State:
 
     def _program(self, block, data, offset):
         """Write, and believe only what can be read again."""
+        self.writes += 1
+        self.bytes += len(data)
         read = bytearray(len(data))
         try:
             self._partition.writeblocks(block, data, offset)

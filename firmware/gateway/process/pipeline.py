@@ -7,12 +7,14 @@ from array import array
 
 from micropython import const
 
-from gateway.core.quality import BAD, PARTIAL, UNCERTAIN, pack
-from gateway.process import filters
+from gateway.core.errors import require
+from gateway.core.exact import LIMIT, whole
+from gateway.core.quality import BAD, OUT_OF_RANGE, PARTIAL, UNCERTAIN, pack
 from gateway.process.rounds import Rounds
 from gateway.process.window import SUMS, Window
 
 _PARTIAL = pack(UNCERTAIN, PARTIAL)
+_OUT = pack(BAD, OUT_OF_RANGE)
 _UNHEARD = const(255)  # in the place of a quality byte, which is below 192: nothing since boot
 
 
@@ -49,8 +51,11 @@ class Pipeline:
         self._latest = array("q", bytearray(8 * len(points)))
         self._latest_quality = bytearray([_UNHEARD] * len(points))
         self._fresh = bytearray(len(points))  # 1: has a value of this slot
+        # Nearly every point begins with a filter of the kind "range" (process.filters.checks): its bounds are held here.
+        self._low = array("q", bytearray(8 * len(points)))
+        self._high = array("q", bytearray(8 * len(points)))
         self._chains = []
-        self._each = []  # per point: streams that get every reading
+        self._each = []  # per point: the stream that gets every reading, or -1
         self._windows = []  # per point: its window or None
         self._windowed = []  # per point: streams of the window's outputs
         self._periods = []
@@ -58,25 +63,34 @@ class Pipeline:
         self._reducers = {}  # point -> its privacy.Reducer
         self._hidden = []  # points that nobody may look at
         for index, row in enumerate(points):
-            self._add_point(index, row, site["streams"])
+            self._add_point(index, row)
         self.derivations = []
         if site["derived"]:
             from gateway.process import derived
 
             self.derivations = [derived.build(spec, report) for spec in site["derived"]]
 
-    def _add_point(self, index, row, streams):
+    def _add_point(self, index, row):
         """row: [name, decimal exponent, specs of the chain, [[output, stream], ...]], and a dict of options where it has some."""
         outputs = row[3]
         options = row[4] if len(row) > 4 else {}
-        self._chains.append(tuple([self._step(spec, index, row) for spec in row[2]]))
-        self._each.append(tuple([stream for output, stream in outputs if output == "each"]))
+        specs = row[2]
+        self._low[index], self._high[index] = -LIMIT, LIMIT
+        if specs and specs[0][0] == "range":
+            _, low, high = specs[0]
+            require(whole(low) and whole(high) and low <= high)
+            self._low[index], self._high[index] = low, high
+            specs = specs[1:]
+        self._chains.append(tuple([self._step(spec, index, row) for spec in specs]))
+        each = [stream for output, stream in outputs if output == "each"]
+        require(len(each) < 2)
+        self._each.append(each[0] if each else -1)
         windowed = tuple([stream for output, stream in outputs if output != "each"])
         self._windowed.append(windowed)
         if windowed:
             kinds = tuple([output for output, _ in outputs if output != "each"])
             self._windows.append(Window(kinds, options.get("most", 0)))
-            _with_period(self._periods, streams[windowed[0]][6]).points.append(index)
+            _with_period(self._periods, self._rounds.period(windowed[0])).points.append(index)
         else:
             self._windows.append(None)
         if "report" in options:
@@ -93,6 +107,8 @@ class Pipeline:
                 self._hidden.append(index)
 
     def _step(self, spec, index, row):
+        from gateway.process import filters
+
         step = filters.build(spec, index, self._report)
         if spec[0] == "counter":
             self._counters.adopt(step, row[0], row[1])
@@ -145,6 +161,10 @@ class Pipeline:
                         self._accept(derivation.outputs[at], *result)
         return self._rounds.take()
 
+    def so_far(self):
+        """Take what a slot that is not finished has to report by now, as finish() does: the rest makes another round of the same slot."""
+        return self._rounds.take()
+
     def latest(self, point):
         """(mantissa, quality byte) of the point's last reading after its filters; None before the first, and for one that is hidden."""
         return None if point in self._hidden else self._reading(point)
@@ -161,6 +181,8 @@ class Pipeline:
 
     def _accept(self, point, mantissa, quality_byte):
         """Through the filters, which may find that there is nothing to report; then to the streams and the window."""
+        if quality_byte >> 6 != BAD and not self._low[point] <= mantissa <= self._high[point]:
+            quality_byte = _OUT
         for step in self._chains[point]:
             result = step.apply(mantissa, quality_byte, self._uptime_s)
             if result is None:
@@ -170,8 +192,8 @@ class Pipeline:
         self._latest[point] = mantissa
         self._latest_quality[point] = quality_byte
         self._fresh[point] = 1
-        for stream in self._each[point]:
-            self._emit(stream, mantissa, quality_byte)
+        if self._each[point] >= 0:
+            self._emit(self._each[point], mantissa, quality_byte)
         window = self._windows[point]
         if window is not None:
             window.add(mantissa, quality_byte, self._uptime_s)

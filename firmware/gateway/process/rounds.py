@@ -17,26 +17,25 @@ class _Group:
 
     def __init__(self, schema, streams):
         self.schema = schema
-        self.streams = streams  # indexes, in the order of the schema
+        self.streams = streams  # array of indexes, in the order of the schema
         self.waiting = False
         self.urgent = False
 
 
 def _groups(streams):
     """The groups of a compiled site's "streams", ascending by class, period and privacy; a large one in several schemas."""
-    keys = []
-    for stream in streams:
-        if stream[5:] not in keys:
-            keys.append(stream[5:])
-    keys.sort()
+    members = {}  # (class, period, private) -> indexes, ids, exponents; gone through once, for it may come from flash
+    for index, stream in enumerate(streams):
+        found = members.setdefault(tuple(stream[5:]), (array("H"), array("I"), array("b")))
+        found[0].append(index)
+        found[1].append(stream[0])
+        found[2].append(stream[3])
     groups = []
-    for key in keys:
-        members = [index for index, stream in enumerate(streams) if stream[5:] == key]
-        for at in range(0, len(members), MOST_STREAMS):
-            part = members[at : at + MOST_STREAMS]
-            ids = array("I", [streams[index][0] for index in part])
-            exponents = array("b", [streams[index][3] for index in part])
-            groups.append(_Group(Schema(key[0], key[1], ids, exponents, key[2]), part))
+    for key in sorted(members):
+        indexes, ids, exponents = members[key]
+        for at in range(0, len(indexes), MOST_STREAMS):
+            end = at + MOST_STREAMS
+            groups.append(_Group(Schema(key[0], key[1], ids[at:end], exponents[at:end], key[2]), indexes[at:end]))
     return groups
 
 
@@ -55,6 +54,10 @@ class Rounds:
     def schemas(self):
         """In the order of their numbers."""
         return [group.schema for group in self._groups]
+
+    def period(self, stream):
+        """Of its rounds, in seconds."""
+        return self._group_of[stream].schema.period
 
     def unheard(self, stream):
         """This stream has had no value since boot."""

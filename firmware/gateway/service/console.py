@@ -10,6 +10,7 @@ import sys
 
 from micropython import const
 
+from gateway.core import lend
 
 _LONGEST = const(256)
 _PIECE = const(64)  # 5 ms at 115200 baud
@@ -20,18 +21,21 @@ _CAN = const(0x18)  # Ctrl-X forgets a half-typed line
 
 
 class Console:
-    """Reads the port byte by byte, as stdin gives it without blocking."""
+    """Reads the port byte by byte, as stdin gives it without blocking. `rooms` is the composition root's object."""
 
-    def __init__(self, answerer):
-        self._answerer = answerer
+    def __init__(self, rooms):
+        self._rooms = rooms
         self._line = bytearray()
         self._too_long = False
         self.refused = 0
 
-    async def run(self):
+    async def run(self, alive):
+        """`alive()` is called with every byte; alive(False) when it waits for one."""
         reader = asyncio.StreamReader(sys.stdin.buffer)
         while True:
+            alive(False)
             data = await reader.read(1)
+            alive()
             if data:
                 await self.feed(data[0])
 
@@ -62,8 +66,13 @@ class Console:
             await self._answer_person(line)
 
     async def _ask(self, *words):
-        answer = self._answerer.answer(*words)
-        return await answer if hasattr(answer, "send") else answer  # some have to ask a device first
+        from gateway.service.requests import Requests
+
+        answer = Requests(self._rooms).answer(*words)
+        if hasattr(answer, "send"):  # some have to ask a device first
+            answer = await answer
+        lend.drop("service.requests")  # nobody asks for hours: what answers does not stay in RAM
+        return answer
 
     async def _answer_tool(self, line):
         number, answer = None, None
@@ -80,7 +89,26 @@ class Console:
         else:
             answer["ok"] = True
         answer["id"] = number
-        text = "\x1e" + json.dumps(answer) + "\n"
+        await self._say("\x1e{")
+        comma = ""
+        for key in sorted(answer):
+            await self._say(comma + json.dumps(key) + ": ")
+            comma = ", "
+            if isinstance(answer[key], (bool, int, str, dict)) or answer[key] is None:
+                await self._say(json.dumps(answer[key]))
+            else:
+                await self._say_rows(answer[key])
+        await self._say("}\n")
+
+    async def _say_rows(self, rows):
+        """Row by row, as they are made: a long answer as one text would need more in one piece than a heap in use has left."""
+        comma = "["
+        for row in rows:
+            await self._say(comma + json.dumps(row))
+            comma = ", "
+        await self._say("]" if comma != "[" else "[]")
+
+    async def _say(self, text):
         for at in range(0, len(text), _PIECE):
             sys.stdout.write(text[at : at + _PIECE])
             await asyncio.sleep_ms(0)  # a slow line must not hold up the buses
@@ -102,3 +130,4 @@ class Console:
         for row in wording.text(name, answer):
             sys.stdout.write(row + "\r\n")
             await asyncio.sleep_ms(0)  # a slow line must not hold up the buses
+        lend.drop("service.wording")

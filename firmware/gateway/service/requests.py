@@ -1,18 +1,22 @@
-"""What the console can be asked. Each request gives a dict for tools; wording.py turns it into lines for people."""
+"""What the console can be asked. Each request gives a dict for tools; wording.py turns it into lines for people.
 
-import gc
+Loaded for each request, and let go afterwards.
+"""
+
 from binascii import hexlify
 
 from gateway.core import exact
 from gateway.core.errors import SettingError
 from gateway.core.quality import quality, reason_name
 from gateway.core.record import EVENTS
+from gateway.service import status
 
 HELP = (
     ("help", "this list"),
     ("status", "is the gateway well: network, broker, time, buses, memory"),
     ("points", "every point with its last value and how good it is"),
     ("ledger", "where every sample went, stream by stream"),
+    ("history", "history STREAM FROM TO (Unix seconds) or 90m, 6h, 2d: what the journal still has of it, sent or not"),
     ("buses", "every device on the buses: alive or silent, how fast, what went wrong"),
     ("trace", "the last frames of a bus; name it if there are several"),
     ("identify", "identify DEVICE: what a Modbus device says of itself"),
@@ -20,6 +24,8 @@ HELP = (
         "exchange",
         "exchange POINT OLD_END NEW_START [OLD_SERIAL NEW_SERIAL]: this meter was exchanged; its last and first reading",
     ),
+    ("crash", "what went wrong before the last restart that was not meant"),
+    ("restart", "start again, on purpose: nothing is lost; ends safe mode"),
     ("calibrate", "calibrate POINT VALUE: the probe stands in this now; twice for a line; VALUE forget: as delivered"),
 )
 _QUALITY = ("good", "uncertain", "bad")
@@ -42,12 +48,16 @@ class Requests:
 
     def answer(self, name, of=None, value=None):
         """The dict for a request about the thing that is named, or a coroutine that gives it; None for an unknown one."""
-        if name in ("help", "status", "points", "ledger", "buses"):
+        if name in ("help", "status", "points", "ledger", "buses", "crash", "restart"):
             return getattr(self, name)()
         if name == "trace":
             return self.trace(of)
         if name == "identify":
             return self.identify(of)
+        if name == "history" and of:
+            from gateway.service.history import history
+
+            return history(self._rooms, of, str(value or "").split())
         if name == "exchange":
             from gateway.service import exchange
 
@@ -58,25 +68,14 @@ class Requests:
         return {"requests": [{"name": name, "about": about} for name, about in HELP]}
 
     def status(self):
-        rooms = self._rooms
-        clock, sender = rooms.clock, rooms.sender
-        gc.collect()  # how much garbage there is depends on the values that were read: nobody's business
-        return {
-            "gateway": rooms.site["gateway"],
-            "version": rooms.version,
-            "config": rooms.site["config"],
-            "epoch": rooms.epoch,
-            "uptime_s": clock.uptime_ms() // 1000,
-            "network": "up" if rooms.link.is_up() else "down",
-            "broker": "online" if sender.online else "offline",
-            "broker_error": sender.last_error,
-            "time": clock.source,
-            "unix_s": clock.now_ms() // 1000 + 946684800 if clock.synced else 0,
-            "rounds": rooms.poller.rounds,
-            "missed_slots": rooms.poller.missed,
-            "buses": [{"bus": bus.name, "requests": bus.requests, "errors": sum(bus.errors)} for bus in rooms.buses],
-            "heap_free": gc.mem_free(),
-        }
+        return status.status(self._rooms)
+
+    def crash(self):
+        """The record of the last crash, {} without any."""
+        return dict(self._rooms.health.last_crash() or {})
+
+    def restart(self):
+        return {"restarting_in_s": self._rooms.health.restart_soon()}
 
     def buses(self):
         rows = []
@@ -127,7 +126,7 @@ class Requests:
 
     def calibrate(self, name, value):
         """A probe stands in something known: `value` in the point's unit, or "forget"."""
-        for point, exponent in self._rooms.site["points"]:
+        for point, exponent, *_ in self._rooms.site["points"]:
             if point == name:
                 mantissa = None if value == "forget" else exact.parse(str(value), exponent)
                 if mantissa is None and value != "forget":
@@ -142,8 +141,10 @@ class Requests:
         return None
 
     def points(self):
+        return {"points": self._points()}
+
+    def _points(self):
         rooms = self._rooms
-        rows = []
         for index, point in enumerate(rooms.site["points"]):
             row = {"point": point[0]}
             latest = rooms.pipeline.latest(index)
@@ -155,24 +156,17 @@ class Requests:
                     row["reason"] = reason_name(latest[1])
                 if quality(latest[1]) < 2:
                     row["value"] = exact.decimal(latest[0], point[1])
-            rows.append(row)
-        return {"points": rows}
+            yield row
 
     def ledger(self):
+        answer = status.totals(self._rooms)
+        answer["streams"] = self._streams()
+        return answer
+
+    def _streams(self):
         rooms = self._rooms
         names = {stream[0]: stream[1] for stream in rooms.site["streams"]}
         names[EVENTS] = "(events)"
-        rows = []
         for stream_id, produced, acknowledged, dropped, quarantined, queued in rooms.ledger.rows():
             if stream_id in names or produced:
-                rows.append([names.get(stream_id, "(other)"), produced, acknowledged, queued, dropped, quarantined])
-        totals = rooms.ledger.totals()
-        return {
-            "produced": totals[0],
-            "acknowledged": totals[1],
-            "queued": totals[4],
-            "dropped": totals[2],
-            "quarantined": totals[3],
-            "balanced": rooms.ledger.balanced(),
-            "streams": rows,
-        }
+                yield [names.get(stream_id, "(other)"), produced, acknowledged, queued, dropped, quarantined]

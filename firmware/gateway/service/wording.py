@@ -1,4 +1,4 @@
-"""How the console's answers read to a person. Loaded when the first person asks."""
+"""How the console's answers read to a person. Loaded when a person asks, and let go afterwards."""
 
 
 def text(name, answer):
@@ -16,6 +16,19 @@ def text(name, answer):
         for bus in answer["buses"]:
             yield "  bus {bus}: {requests} requests, {errors} errors".format(**bus)
         yield "  heap free {}".format(answer["heap_free"])
+        yield "  start {boots}, by {reset_cause}, {mode} mode".format(**answer)
+        if answer["failures"]:
+            yield "  {} starts before this one failed".format(answer["failures"])
+        if answer["crash"]:
+            yield "  last crash: {}; more: crash".format(answer["crash"])
+    elif name == "crash":
+        for key in ("error", "task", "at", "uptime_s", "of_epoch", "heap_free", "heap_largest"):
+            if key in answer:
+                yield "  {:12} {}".format(key, answer[key])
+        if "error" not in answer:
+            yield "  none is known"
+    elif name == "restart":
+        yield "  restarting in {} s".format(answer["restarting_in_s"])
     elif name == "buses":
         for row in answer["units"]:
             alive = "alive " if row["alive"] else "SILENT"
@@ -37,6 +50,18 @@ def text(name, answer):
         yield "  {calibrated}: {result}".format(**answer)
     elif name == "exchange":
         yield "  {exchanged}: {result}".format(**answer)
+    elif name == "history":
+        if "result" in answer:
+            yield "  {stream}: {result}".format(**answer)
+        else:
+            for seconds, value, kind, epoch, seq, confirmed in answer["samples"]:
+                yield "  {:>11} {:>16}  {:9} {}.{}{}".format(
+                    seconds, value, kind, epoch, seq, "" if confirmed else "  waits"
+                )
+            if answer["after"]:
+                yield "  more: the same with {} behind it".format(answer["after"])
+            elif not answer["samples"]:
+                yield "  nothing"
     elif name == "trace":
         yield "  {bus}: uptime ms, unit, request, us to the answer, verdict, answer".format(**answer)
         for now_ms, unit, request, took_us, verdict, length, reply in answer["frames"]:

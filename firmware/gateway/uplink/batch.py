@@ -1,69 +1,83 @@
-"""What goes into the next message: events and alarms at once, the rest when there is enough of it or it has waited long enough."""
+"""What goes next: events and alarms at once, what is fresh when there is enough of it or it has waited long enough, the backlog beside
+it at a declared pace."""
 
 from micropython import const
 
 ALARM = const(0)  # class
-_HISTORY_MS = const(120000)  # a round that is older is history
+_OTHERS = (1, 2)
+_LATE_MS = const(90000)  # a fresh round that waits longer joins the backlog, so that the last ones are fresh again
 
 
 class Batch:
     """Limits of a message: it goes with so many `bytes` (about) or `samples`, or when its oldest round has waited `age_ms`.
 
-    `sample_bytes`: what a sample takes in this encoding; 0: what its record takes in the journal.
+    `journal` gives entries (peek_live, take_live, peek_backlog, take_backlog) and takes fall_behind(class, since). `sample_bytes`: what a
+    sample takes in this encoding; 0: what its record takes in the journal. `pace`: bytes a second for the backlog; 0: no limit.
     """
 
-    def __init__(self, epoch, sample_bytes, most_bytes, most_samples, age_ms):
-        self._epoch = epoch
+    def __init__(self, journal, sample_bytes, most_bytes, most_samples, age_ms, pace):
+        self._journal = journal
         self._sample_bytes = sample_bytes
         self._most_bytes = most_bytes
         self._most_samples = most_samples
         self._age_ms = age_ms
+        self._late_ms = max(_LATE_MS, 2 * age_ms)
+        self._pace = pace
+        self._free_ms = 0  # uptime from which on the next piece of backlog may go
 
-    def is_history(self, content, now_ms):
-        """From before this boot, or late."""
-        return content.epoch != self._epoch or now_ms - content.uptime_ms > _HISTORY_MS
+    def next(self, now_ms, urgent, backlog):
+        """(is backlog, entries) of the next message: one event, or a run of rounds of one class. None when all can wait.
 
-    def choose(self, window, now_ms, urgent):
-        """The entries for the next message, none when all can wait: one event, or a run of rounds of one class.
-
-        `window`: journal entries in their order; `urgent`: send whatever there is.
+        `urgent`: send whatever is fresh; `backlog`: the backlog may go, too, if its pace allows.
         """
-        first = None
-        for entry in window:
-            if entry.content.is_event:
-                return [entry]
-            if entry.content.cls == ALARM and first is None:
-                first = entry
-        if first is None:
-            if not window or not (urgent or self._is_due(window, now_ms)):
-                return []
-            first = window[0]
-        return self._run(window, first.content, now_ms)
+        journal = self._journal
+        for cls in (ALARM,) + _OTHERS:
+            first = journal.peek_live(cls)
+            if first and first.sequence and now_ms - first.content.uptime_ms >= self._late_ms:
+                journal.fall_behind(cls, now_ms - self._late_ms * 3 // 4)
+                first = journal.peek_live(cls)
+            if first and (cls == ALARM or urgent or self._is_due(cls, first, now_ms)):
+                return False, self._run(cls, journal.peek_live, journal.take_live)
+        if journal.peek_backlog(ALARM):
+            return True, self._run(ALARM, journal.peek_backlog, journal.take_backlog)
+        if backlog and now_ms >= self._free_ms:
+            for cls in _OTHERS:
+                if journal.peek_backlog(cls):
+                    return True, self._run(cls, journal.peek_backlog, journal.take_backlog)
+        return None
 
-    def _is_due(self, window, now_ms):
-        oldest = window[0].content
-        if oldest.epoch != self._epoch or now_ms - oldest.uptime_ms >= self._age_ms:
+    def sent(self, size, now_ms):
+        """So many bytes of backlog went: the pace decides when the next may go."""
+        if self._pace:
+            self._free_ms = max(self._free_ms, now_ms) + size * 1000 // self._pace
+
+    def pause_ms(self, now_ms, most_ms):
+        """How long the pace alone holds the backlog up, `most_ms` when there is none."""
+        for cls in _OTHERS:
+            if self._journal.peek_backlog(cls):
+                return min(most_ms, max(0, self._free_ms - now_ms))
+        return most_ms
+
+    def _is_due(self, cls, first, now_ms):
+        if now_ms - first.content.uptime_ms >= self._age_ms:
             return True
-        size, count = 0, 0
-        for entry in window:
-            size += self._bytes(entry)
-            count += entry.samples
-        return size >= self._most_bytes or count >= self._most_samples
+        size, samples = self._journal.fresh(cls)
+        if self._sample_bytes:
+            size = samples * self._sample_bytes
+        return size >= self._most_bytes or samples >= self._most_samples
 
-    def _run(self, window, first, now_ms):
-        """All of one class and age that fit; one round always does."""
+    def _run(self, cls, peek, take):
+        """An event alone; or all rounds that fit, one at least."""
         run = []
         size, count = 0, 0
-        history = self.is_history(first, now_ms)
-        for entry in window:
-            content = entry.content
-            if content.cls == first.cls and self.is_history(content, now_ms) == history and not content.is_event:
-                size += self._bytes(entry)
-                count += entry.samples
-                if run and (size > self._most_bytes or count > self._most_samples):
-                    break
-                run.append(entry)
-        return run
-
-    def _bytes(self, entry):
-        return entry.samples * self._sample_bytes if self._sample_bytes else entry.size
+        while True:
+            entry = peek(cls)
+            if entry is None:
+                return run
+            if entry.content.is_event:
+                return run or [take(cls)]
+            size += entry.samples * self._sample_bytes if self._sample_bytes else entry.size
+            count += entry.samples
+            if run and (size > self._most_bytes or count > self._most_samples):
+                return run
+            run.append(take(cls))

@@ -1,4 +1,12 @@
-"""The way out: Wi-Fi or Ethernet behind one interface. Never a reboot as a first answer."""
+"""The interfaces: Wi-Fi or Ethernet, and whatever has the same methods (PPP over a modem, one day).
+
+is_up()            is there an address?
+bring_up(alive)    a coroutine that tries once and says whether there is; when not, `reason` says why; calls alive() as it waits
+take_down()        switch it off: bring_up() then starts over with it, for drivers that got stuck
+is_linked()        is there a carrier, so that only the address is missing?
+dns_servers()      addresses of the name servers, as texts
+rssi()             dBm, 0 where there is no such thing
+"""
 
 import asyncio
 
@@ -8,6 +16,20 @@ from micropython import const
 
 _CONNECT_S = const(30)
 _PAUSE_MS = const(1000)  # an immediate second connect() fails with "Wifi Internal Error"
+_STEP_MS = const(250)
+NO_NETWORK = "no network"
+_WIFI_REASONS = {
+    200: "no access point",  # its beacon is gone
+    201: "no access point",
+    202: "wrong Wi-Fi password",
+    203: "Wi-Fi not let in",
+    204: "wrong Wi-Fi password",  # the handshake timed out: many access points show a wrong password so
+}  # network.STAT_...: not every port has all the names
+
+
+def _name_servers(interface):
+    server = interface.ifconfig()[3]
+    return [server] if server != "0.0.0.0" else []
 
 
 class WifiLink:
@@ -17,7 +39,7 @@ class WifiLink:
         self._ssid = spec["ssid"]
         self._password = spec["password"]
         self._wlan = network.WLAN(network.STA_IF)
-        self.attempts = 0
+        self.reason = NO_NETWORK
 
     def is_up(self):
         return self._wlan.isconnected()
@@ -28,9 +50,15 @@ class WifiLink:
         except OSError:
             return 0
 
-    async def bring_up(self):
-        """Try once; True when the interface has an address. Takes at most about 32 s."""
-        self.attempts += 1
+    def is_linked(self):
+        return self.is_up()  # the driver does not tell the two apart
+
+    def dns_servers(self):
+        return _name_servers(self._wlan)
+
+    async def bring_up(self, alive):
+        """Takes at most about 32 s. What it does not reach the driver goes on trying by itself."""
+        self.reason = NO_NETWORK
         wlan = self._wlan
         wlan.active(True)
         if wlan.isconnected():
@@ -44,16 +72,18 @@ class WifiLink:
             wlan.connect(self._ssid, self._password)
         except OSError:
             return False
-        for _ in range(_CONNECT_S * 4):
-            await asyncio.sleep_ms(250)
+        for _ in range(_CONNECT_S * 1000 // _STEP_MS):
+            await asyncio.sleep_ms(_STEP_MS)
+            alive()
             if wlan.isconnected():
                 return True
-            if wlan.status() == network.STAT_WRONG_PASSWORD:
+            status = wlan.status()
+            self.reason = _WIFI_REASONS.get(status, self.reason)
+            if status == network.STAT_WRONG_PASSWORD:
                 break
         return False
 
     def take_down(self):
-        """Start over with the interface, for drivers that got stuck."""
         self._wlan.active(False)
 
 
@@ -68,7 +98,7 @@ class EthernetLink:
             phy_type=getattr(network, "PHY_" + spec["phy"]),
             phy_addr=spec["phy_addr"],
         )
-        self.attempts = 0
+        self.reason = NO_NETWORK
 
     def is_up(self):
         return self._lan.isconnected()
@@ -76,14 +106,21 @@ class EthernetLink:
     def rssi(self):
         return 0
 
-    async def bring_up(self):
-        """Try once; True when the interface has an address. Takes at most 30 s."""
-        self.attempts += 1
+    def is_linked(self):
+        return self._lan.status() in (network.ETH_CONNECTED, network.ETH_GOT_IP)
+
+    def dns_servers(self):
+        return _name_servers(self._lan)
+
+    async def bring_up(self, alive):
+        """Takes at most 30 s."""
         self._lan.active(True)
-        for _ in range(_CONNECT_S * 4):
+        for _ in range(_CONNECT_S * 1000 // _STEP_MS):
+            alive()
             if self._lan.isconnected():
                 return True
-            await asyncio.sleep_ms(250)
+            await asyncio.sleep_ms(_STEP_MS)
+        self.reason = "no address from DHCP" if self.is_linked() else "no cable"
         return False
 
     def take_down(self):

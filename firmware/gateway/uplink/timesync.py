@@ -13,12 +13,16 @@ import time
 import machine
 from micropython import const
 
-from gateway.uplink import sntp
+from gateway.core import lend
+from gateway.uplink.resolver import UNKNOWN
+from gateway.uplink.sntp import ANSWER, NEVER, SLOWER
 from gateway.uplink.time_votes import Votes
 
 _PORT = const(123)
 _ANSWER_MS = const(2000)
 _STEP_MS = const(20)
+_LOOK_MS = const(1000)
+_LOOK_FIRST_MS = const(100)
 _HOUR_MS = const(3600000)
 _MINUTE_MS = const(60000)
 _DAY_MS = const(86400000)
@@ -44,18 +48,39 @@ class _Server:
 
 
 class TimeSync:
-    """`hosts`: names or addresses of at most four servers, the preferred one first."""
+    """`hosts`: names or addresses of at most four servers, the preferred one first; `resolver`: an uplink.resolver."""
 
-    def __init__(self, hosts, clock):
+    def __init__(self, hosts, clock, resolver):
         self._clock = clock
+        self._resolver = resolver
         self._servers = [_Server(index, host) for index, host in enumerate(hosts)]
         self.votes = Votes(len(hosts))
         if clock.synced:
             self.votes.carried(clock.uptime_ms())
+        self._has_asked = False
         self._due_ms = 0
         self._hourly_ms = 0
         self._retry_ms = _MINUTE_MS
         self.refused = []  # (host, what it said in seconds since 2000, how many ms that is off or None): to be told
+
+    async def run(self, is_up, changed, alive):
+        """For ever: ask when it is due and the network `is_up()`. What else is to be sent does not wait for it.
+
+        After each poll `changed(moved)` is called, with what poll() returned, before anybody else can read the clock. `alive()` is
+        called at least every half minute.
+        """
+        while True:
+            if self.is_due() and is_up():
+                changed(await self.poll())
+                self._has_asked = True
+            alive()
+            await asyncio.sleep_ms(_LOOK_MS if self._has_asked else _LOOK_FIRST_MS)
+
+    async def first(self, most_ms):
+        """Wait for the end of the first poll, but no longer than that: what is sent with its time from the start needs no event later."""
+        until = self._clock.uptime_ms() + most_ms
+        while not self._has_asked and self._clock.uptime_ms() < until:
+            await asyncio.sleep_ms(_STEP_MS)
 
     def is_due(self):
         return self._clock.uptime_ms() >= self._due_ms
@@ -93,7 +118,7 @@ class TimeSync:
             return
         self._due_ms = now + self._retry_ms
         if self._clock.synced and not self.votes.in_doubt:
-            # They are silent: the clock runs on, and waiting for them holds up what there is to send.
+            # They are silent: the clock runs on.
             self._retry_ms = min(2 * self._retry_ms, _HOUR_MS)
         else:
             self._retry_ms = _MINUTE_MS
@@ -102,43 +127,46 @@ class TimeSync:
 
     async def _ask(self, witnesses, absurd):
         """Fill in (server, UTC minus uptime in ms, uncertainty in ms) of each that answers; those apart that say what cannot be."""
-        asked = self._reachable()
+        asked = await self._reachable()
         if not asked:
             return
+        from gateway.uplink import sntp
+
+        lend.drop("uplink.sntp")  # for an hour nobody wants it any more
         try:
             udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         except OSError:
             return
         try:
-            await self._exchange(udp, asked, witnesses, absurd)
+            await self._exchange(sntp, udp, asked, witnesses, absurd)
         except OSError:
             pass  # the network went: what has been heard until then counts
         finally:
             udp.close()
 
-    def _reachable(self):
-        """The servers to ask. Looking up a name holds everything up, so it is tried no more once it has failed in this poll."""
+    async def _reachable(self):
+        """The servers to ask. Once no name server has answered, no other name is looked up in this poll."""
         now = self._clock.uptime_ms()
-        asked, addresses, lookup_failed = [], [], False
+        asked, addresses, deaf = [], [], False
         for server in sorted(
             self._servers, key=lambda server: (server.rest_ms, server.index)
         ):  # who has failed comes last
-            if server.denied or now < server.rest_until_ms or server.address is None and lookup_failed:
+            if server.denied or now < server.rest_until_ms or server.address is None and deaf:
                 continue
             if server.address is None:
-                try:
-                    server.address = socket.getaddrinfo(server.host, _PORT)[0][-1]
-                    server.rest_ms = 0
-                except OSError:
-                    lookup_failed = True
+                found, why = await self._resolver.lookup(server.host)
+                if not found:
+                    deaf = why != UNKNOWN
                     server.rest(self._clock.uptime_ms(), _UNNAMED_MS, _HOUR_MS)
                     continue
+                server.address = (found[0], _PORT)
+                server.rest_ms = 0
             if server.address not in addresses:  # two names of one server are one witness
                 addresses.append(server.address)
                 asked.append(server)
         return asked
 
-    async def _exchange(self, udp, asked, witnesses, absurd):
+    async def _exchange(self, sntp, udp, asked, witnesses, absurd):
         udp.setblocking(False)
         clock = self._clock
         waiting = []
@@ -162,7 +190,7 @@ class TimeSync:
                 for server in waiting:
                     if sntp.answers(packet, server.nonce):
                         waiting.remove(server)
-                        self._hear(server, packet, sent_ms, witnesses, absurd)
+                        self._hear(server, sntp.read(packet, clock.floor), sent_ms, witnesses, absurd)
                         break
         for server in waiting:
             self._silent(server)
@@ -172,18 +200,19 @@ class TimeSync:
         if server.silences >= _SILENCES:
             server.silences = 0
             server.address = None
+            self._resolver.distrust(server.host)
 
-    def _hear(self, server, packet, sent_ms, witnesses, absurd):
+    def _hear(self, server, answer, sent_ms, witnesses, absurd):
         clock = self._clock
         server.silences = 0
         now = clock.uptime_ms()
         trip_ms = now - sent_ms
-        what, seconds, ms, uncertainty = sntp.read(packet, clock.floor)
-        if what == sntp.NEVER:
+        what, seconds, ms, uncertainty = answer
+        if what == NEVER:
             server.denied = True
-        elif what == sntp.SLOWER:
+        elif what == SLOWER:
             server.rest(now, _KISS_MS, _DAY_MS)
-        elif what == sntp.ANSWER:
+        elif what == ANSWER:
             server.rest_ms = 0
             offset = seconds * 1000 + ms + trip_ms // 2 - now
             heard = witnesses if clock.plausible(seconds) else absurd

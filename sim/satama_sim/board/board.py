@@ -71,7 +71,7 @@ class SimBoard:
         self.idle = False
         self.silence_s = 20.0  # real seconds without a call after which the firmware counts as hanging
         self.age_us = 0  # how long the chip claims to have been up at its start: to try the wrap of the ticks
-        self._command, self.frozen, self._heap_bytes = command, frozen, heap_bytes
+        self._command, self.frozen, self.heap_bytes = command, frozen, heap_bytes
         self.seeds = random.Random(seed)
         self._vm: VmProcess | None = None
         self._wait: Wait | None = None
@@ -107,7 +107,7 @@ class SimBoard:
         self.resets.append((self.timeline.now_us, why))
         self.cause = cause
         self.boot_us = self.timeline.now_us + _START_US - self.age_us
-        self._vm = VmProcess(self._command, self._heap_bytes, self.silence_s)
+        self._vm = VmProcess(self._command, self.heap_bytes, self.flash.share(), self.silence_s)
         self._wait = Wait(self.boot_us + self.age_us, late=None)
         self.idle = False
 
@@ -127,6 +127,14 @@ class SimBoard:
         if not soft:
             self.watchdog = None
             self.radio.reset()
+
+    def branch(self) -> None:
+        """After a fork: this process's board loses its power; the VM and the chip that it had are the other process's."""
+        assert self._vm
+        self._vm.abandon()
+        self._vm = None
+        self.flash.part()
+        self.stop()
 
     def start_watchdog(self, timeout_us: int) -> None:
         """From now on the firmware must feed it in time. A new time-out replaces the old one."""

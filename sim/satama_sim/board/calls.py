@@ -43,6 +43,7 @@ class Calls:
             (ops.IRQ_DONE, lambda arg, data: self.board.pins.handled()),
             (ops.RESET, self._reset),
             (ops.IDLE, self._ended),
+            (ops.NO_MEMORY, self._no_memory),
             (ops.PIN_MODE, lambda arg, data: self.board.pins.mode(arg, data[0], data[1])),
             (ops.PIN_SET, lambda arg, data: self.board.pins.set(arg >> 1, arg & 1)),
             (ops.PIN_GET, lambda arg, data: self.board.pins.level(arg)),
@@ -63,7 +64,6 @@ class Calls:
             (ops.NVS_ERASE, lambda arg, data: 0 if self.board.nvs.erase(data) else -1),
             (ops.NVS_COMMIT, self._nvs_commit),
             (ops.PARTITIONS, lambda arg, data: (0, json.dumps(self.board.traits.partitions).encode())),
-            (ops.FLASH_READ, self._flash_read),
             (ops.FLASH_PROGRAM, self._flash_program),
             (ops.FLASH_ERASE, self._flash_erase),
             (ops.NET_ACTIVE, self._net_active),
@@ -80,6 +80,12 @@ class Calls:
 
     def _unknown(self, arg: int, data: bytes) -> int:
         raise SimError("the VM asked for an operation that this host does not know: do both come from one version?")
+
+    def _no_memory(self, arg: int, data: bytes) -> int:
+        raise SimError(
+            f"the VM's heap of {self.board.heap_bytes >> 10} KiB is full to the last bytes -> give it more (heap_bytes), "
+            "or let the firmware need less"
+        )
 
     def _hello(self, arg: int, data: bytes) -> Answer:
         birth = {
@@ -201,20 +207,20 @@ class Calls:
         self.board.nvs.commit()
         return 0
 
-    def _flash_read(self, arg: int, data: bytes) -> Answer:
-        length = struct.unpack("<I", data)[0]
-        content = self.board.flash.read(arg, length)
-        self.board.spend("flash_read_us", max(1, length // BLOCK)) if length >= BLOCK else None
-        return 0, content
-
     def _flash_program(self, arg: int, data: bytes) -> int:
-        self.board.flash.program(arg, data)
+        flash = self.board.flash
+        if flash.refuses and arg in flash.failing:
+            return -errno.EIO
+        flash.program(arg, data)
         self._busy_flash("flash_program_us", (len(data) + PAGE - 1) // PAGE)
         return 0
 
     def _flash_erase(self, arg: int, data: bytes) -> int:
+        flash = self.board.flash
         for block in range(struct.unpack("<I", data)[0]):
-            self.board.flash.erase(arg + block * BLOCK)
+            if flash.refuses and arg in flash.failing:
+                return -errno.EIO
+            flash.erase(arg + block * BLOCK)
             self._busy_flash("flash_erase_us")
         return 0
 

@@ -30,6 +30,7 @@ class SocketCalls:
             (ops.SOCK_CLOSE, lambda arg, data: self.board.sockets.close(arg) or 0),
             (ops.SOCK_SENDTO, self._socket_sendto),
             (ops.DNS, self._dns),
+            (ops.SOCK_NODELAY, self._socket_nodelay),
         ]
 
     def _socket_connect(self, arg: int, data: bytes) -> Wait | int:
@@ -97,6 +98,14 @@ class SocketCalls:
             return -errno.EBADF
         self.board.network.send_datagram(socket, data[2:6], port, data[6:])
         return len(data) - 6
+
+    def _socket_nodelay(self, arg: int, data: bytes) -> int:
+        socket = self.board.sockets.open.get(arg >> 1)
+        if socket is None:
+            return -errno.EBADF
+        socket.nodelay = bool(arg & 1)
+        socket.push()
+        return 0
 
     def _dns(self, arg: int, data: bytes) -> Answer | Wait:
         address = self.board.network.resolve(data.decode())

@@ -1,4 +1,4 @@
-"""The board's sockets: TCP and UDP over the simulated network, with lwIP's send window."""
+"""The board's sockets: TCP and UDP over the simulated network, with lwIP's send buffer and its Nagle algorithm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections import deque
 from ..net import Network, TcpPeer
 from ..timeline import Timeline
 
-SEND_WINDOW = 5760  # CONFIG_LWIP_TCP_SND_BUF_DEFAULT of the stock build: 4 segments
+SEGMENT = 1440  # CONFIG_LWIP_TCP_MSS of the stock build
+SEND_WINDOW = 5760  # CONFIG_LWIP_TCP_SND_BUF_DEFAULT: 4 segments
 POLLIN, POLLOUT, POLLHUP = 1, 4, 16
 MAX_SOCKETS = 10  # CONFIG_LWIP_MAX_SOCKETS
 MAX_DATAGRAMS = 6  # CONFIG_LWIP_UDP_RECVMBOX_SIZE
@@ -27,7 +28,9 @@ class SimSocket:
         self.datagrams: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)  # port, address, content
         self.ended = False  # the far end has closed
         self.error = 0
-        self.in_flight = 0
+        self.nodelay = False
+        self.in_flight = 0  # bytes in the send buffer: not acknowledged, or not sent yet
+        self.unsent = bytearray()
 
     def on_open(self) -> None:
         self.opened = True
@@ -42,6 +45,18 @@ class SimSocket:
     def on_taken(self, count: int) -> None:
         """The far end has acknowledged that many bytes."""
         self.in_flight -= count
+        self.push()
+
+    def push(self, all_of_it: bool = False) -> None:
+        """Send what may go now: full segments; and less (RFC 896, tcp_do_output_nagle) when nothing is under way or the buffer is full."""
+        unsent = self.unsent
+        if unsent and self.peer and not self.error:
+            at_once = all_of_it or self.nodelay or self.in_flight == len(unsent) or self.in_flight >= SEND_WINDOW
+            count = len(unsent) if at_once else len(unsent) // SEGMENT * SEGMENT
+            if count:
+                data = bytes(unsent[:count])
+                del unsent[:count]
+                self.peer.send(data)
 
     def on_close(self, error: int = 0) -> None:
         self.ended = True
@@ -72,8 +87,11 @@ class Sockets:
 
     def reset(self, close: bool = False) -> None:
         for socket in self.open.values():
-            if socket.peer:
-                socket.peer.close() if close else socket.peer.vanish()
+            if socket.peer and close:
+                socket.push(all_of_it=True)
+                socket.peer.close()
+            elif socket.peer:
+                socket.peer.vanish()
         self.open.clear()
 
     def create(self, stream: bool) -> int:
@@ -106,7 +124,8 @@ class Sockets:
         if count == 0:
             return -errno.EAGAIN
         socket.in_flight += count
-        socket.peer.send(data[:count])
+        socket.unsent += data[:count]
+        socket.push()
         return count
 
     def receive(self, socket: SimSocket, limit: int) -> bytes | None:
@@ -122,4 +141,5 @@ class Sockets:
     def close(self, handle: int) -> None:
         socket = self.open.pop(handle, None)
         if socket and socket.peer:
+            socket.push(all_of_it=True)
             socket.peer.close()

@@ -4,7 +4,9 @@ It runs with the settings under which mosquitto keeps what it acknowledged (it a
 last message before a kill may still be lost): persistence, saved after each change, and no limit of queued messages.
 """
 
+import base64
 import contextlib
+import hashlib
 import os
 import random
 import shutil
@@ -13,7 +15,10 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+
+from ..authority import Authority, Issued
 
 HOST = "127.0.0.1"
 
@@ -25,6 +30,7 @@ _EXTRA_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 _START_TIMEOUT_S = 20
 _STOP_TIMEOUT_S = 20
 _POLL_S = 0.005
+_HASH_ROUNDS = 101  # the default of mosquitto_passwd
 
 
 class MosquittoError(RuntimeError):
@@ -47,7 +53,8 @@ def find_mosquitto() -> str:
     return executable
 
 
-def _ports_to_try() -> list[int]:
+def ports_to_try() -> list[int]:
+    """A few, in random order."""
     # Not the seeded generator of the tests: two runs side by side would try the same ports.
     return random.SystemRandom().sample(_PORTS, _PORT_ATTEMPTS)
 
@@ -72,8 +79,16 @@ class Mosquitto:
 
     host = HOST
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, server: Issued | None = None, clients: Authority | None = None, users: Mapping[str, str] | None = None
+    ) -> None:
+        """
+        server    its certificate: the listener speaks TLS and nothing else
+        clients   whoever has no certificate of that CA is refused
+        users     name -> password; whoever has none of them is refused
+        """
         self._executable = find_mosquitto()
+        self._server, self._clients, self._users = server, clients, users
         self._process: subprocess.Popen | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="satama-mosquitto-")
         self.port = 0
@@ -96,7 +111,7 @@ class Mosquitto:
             if not self._launch(self.port):
                 raise MosquittoError(f"mosquitto does not start on port {self.port} again:\n{self.log}")
             return self
-        for port in _ports_to_try():
+        for port in ports_to_try():
             if self._launch(port):
                 self.port = port
                 return self
@@ -163,7 +178,7 @@ class Mosquitto:
     def _configuration(self, port: int) -> str:
         lines = [
             f"listener {port} {HOST}",
-            "allow_anonymous true",
+            f"allow_anonymous {'false' if self._users else 'true'}",
             "set_tcp_nodelay true",
             "persistence true",
             f"persistence_location {self._folder.name}/",
@@ -172,6 +187,30 @@ class Mosquitto:
             "max_queued_messages 0",
             "log_dest stderr",
         ]
+        lines += self._security()
         if os.geteuid() == 0:
             lines.insert(0, "user root")  # else it drops its rights and cannot write into the temporary directory
         return "\n".join(lines) + "\n"
+
+    def _security(self) -> list[str]:
+        """Lines of the configuration; writes the files that they name."""
+        folder, lines = Path(self._folder.name), []
+        if self._server:
+            certificate, key = self._server.write(folder, "server")
+            lines += [f"certfile {certificate}", f"keyfile {key}"]
+        if self._clients:
+            (folder / "clients.pem").write_bytes(self._clients.issued.certificate_bytes())
+            lines += [f"cafile {folder}/clients.pem", "require_certificate true"]
+        if self._users:
+            rows = [f"{name}:{_password_hash(password)}\n" for name, password in self._users.items()]
+            (folder / "passwords").write_text("".join(rows))
+            (folder / "passwords").chmod(0o600)
+            lines.append(f"password_file {folder}/passwords")
+        return lines
+
+
+def _password_hash(password: str) -> str:
+    """As mosquitto_passwd writes it: PBKDF2 with SHA-512."""
+    salt = os.urandom(12)
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _HASH_ROUNDS)
+    return f"$7${_HASH_ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"

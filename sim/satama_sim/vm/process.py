@@ -42,7 +42,8 @@ class VmSilent(Exception):
 class VmProcess:
     """A MicroPython process on two pipes (calls and answers) and a socket pair as its serial console."""
 
-    def __init__(self, command: list[str], heap_bytes: int, silence_s: float = 20.0):
+    def __init__(self, command: list[str], heap_bytes: int, flash: int, silence_s: float = 20.0):
+        """`flash`: descriptor of the file that holds the chip's content."""
         answers_r, answers_w = os.pipe()
         calls_r, calls_w = os.pipe()
         self.console, self.console_end = socket.socketpair()  # ours; the VM's, kept open to see how much is unread
@@ -65,11 +66,12 @@ class VmProcess:
                     str(MODULES / "board_boot.py"),
                     str(answers_r),
                     str(calls_w),
+                    str(flash),
                 ],
                 stdin=self.console_end,
                 stdout=self.console_end,
                 stderr=self.console_end,
-                pass_fds=(answers_r, calls_w),
+                pass_fds=(answers_r, calls_w, flash),
                 env={"PATH": os.defpath, "MICROPYPATH": ".frozen"},
                 start_new_session=True,  # Ctrl-C at the terminal is for the host alone
             )
@@ -139,6 +141,10 @@ class VmProcess:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of it without a word: after a fork it is the other process's."""
         for descriptor in (self._calls, self._answers):
             with contextlib.suppress(OSError):
                 os.close(descriptor)

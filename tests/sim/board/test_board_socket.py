@@ -285,3 +285,27 @@ def test_a_server_that_is_known_by_its_address_alone(lab):
     board.serve_tcp("192.168.7.9", 80, server)
     board.run(6)
     assert bytes(server.got) == b"x"
+
+
+def test_small_writes_wait_for_the_acknowledgement_unless_nodelay_is_set(lab):
+    board = lab(
+        SOCKETS
+        + """
+for nodelay in (0, 1):
+    sock = opened()
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, nodelay)
+    for part in (b"a", b"bc", b"def", bytes(1500)):
+        sock.write(part)
+    time.sleep(1)
+    sock.write(b"gh")
+    sock.write(b"i")
+    sock.close()
+"""
+    )
+    sizes = []
+    server = Server()
+    server.on_data = lambda peer, data: sizes.append(len(data))
+    board.serve_tcp("pier.example", 80, server)
+    board.run(10)
+    # RFC 896: one small segment under way; a full one goes at once; the end of the connection holds nothing back
+    assert sizes == [1, 1440, 65, 2, 1, *(1, 2, 3, 1500), 2, 1]

@@ -66,8 +66,8 @@ def test_two_run_side_by_side(mosquitto):
 
 
 def test_where_a_port_is_taken_the_next_one_is_tried(mosquitto, monkeypatch):
-    ports = [mosquitto.port, *runner._ports_to_try()]
-    monkeypatch.setattr(runner, "_ports_to_try", lambda: ports)
+    ports = [mosquitto.port, *runner.ports_to_try()]
+    monkeypatch.setattr(runner, "ports_to_try", lambda: ports)
     with Mosquitto() as other:
         assert other.port in ports[1:]
 

@@ -35,7 +35,7 @@ _OVERFLOW = pack(BAD, OVERFLOW)
 
 
 class Pulses:
-    """The pulse inputs of a site. `state` keeps values on flash, `rtc` is a machine.RTC, `uptime_ms` a clock that never wraps."""
+    """The pulse inputs of a site. `state` keeps values on flash, `rtc` has the memory() of a machine.RTC, `uptime_ms` a clock that never wraps."""
 
     def __init__(self, state, rtc, uptime_ms):
         self.inputs = []

@@ -1,6 +1,7 @@
 """Modbus PDUs: the requests, and what tells the answers to them (MODBUS application protocol V1.1b3, section 6).
 
 Functions 1 to 6, 15, 16, 17, 22, 23 and 43/14. How they travel: rtu_frame and tcp_frame.
+Requests that write: writes.py, which only a site with something to write loads.
 """
 
 from struct import pack
@@ -13,11 +14,8 @@ from gateway.core.quality import INVALID
 MORE = const(-1)  # not yet: more bytes are needed
 REFUSED = const(0x80)  # added to the function by a device that refuses
 
-_WRITE_COILS = const(15)
-_WRITE_REGISTERS = const(16)
 _SERVER_ID = const(17)
 _MASK_WRITE = const(22)
-_READ_WRITE = const(23)
 _DEVICE_ID = const(43)
 _MEI = const(14)
 
@@ -33,69 +31,20 @@ _ECHOING = b"\x05\x06\x0f\x10"  # functions whose answers repeat the request's f
 # --- Requests. Addresses are 0-based; FrameError(INVALID) outside the protocol's limits.
 
 
-def _check(right):
+def check(right):
     if not right:
         raise FrameError(INVALID)
 
 
-def _check_span(address, count, most):
-    _check(1 <= count <= most and 0 <= address <= 65536 - count)
-
-
-def _words(words):
-    data = bytearray()
-    for word in words:
-        _check(0 <= word <= 0xFFFF)
-        data.append(word >> 8)
-        data.append(word & 0xFF)
-    return bytes(data)
+def check_span(address, count, most):
+    check(1 <= count <= most and 0 <= address <= 65536 - count)
 
 
 def read(function, address, count):
     """Read `count` bits (functions 1, 2: at most 2000) or registers (3, 4: at most 125)."""
-    _check(1 <= function <= 4)
-    _check_span(address, count, 2000 if function < 3 else 125)
+    check(1 <= function <= 4)
+    check_span(address, count, 2000 if function < 3 else 125)
     return pack(">BHH", function, address, count)
-
-
-def write_coil(address, on):
-    return b"\x05" + _words((address, 0xFF00 if on else 0))
-
-
-def write_register(address, value):
-    """`value`: the 16 bits as an unsigned number."""
-    return b"\x06" + _words((address, value))
-
-
-def write_coils(address, bits):
-    """`bits`: 1 to 1968 of them, 0 or 1."""
-    count = len(bits)
-    _check_span(address, count, 1968)
-    data = bytearray((count + 7) // 8)
-    for i in range(count):
-        if bits[i]:
-            data[i >> 3] |= 1 << (i & 7)
-    return pack(">BHHB", _WRITE_COILS, address, count, len(data)) + bytes(data)
-
-
-def write_registers(address, words):
-    """`words`: 1 to 123 unsigned numbers of 16 bits."""
-    count = len(words)
-    _check_span(address, count, 123)
-    return pack(">BHHB", _WRITE_REGISTERS, address, count, 2 * count) + _words(words)
-
-
-def mask_write(address, and_mask, or_mask):
-    """The register becomes (register & and_mask) | (or_mask & ~and_mask)."""
-    return b"\x16" + _words((address, and_mask, or_mask))
-
-
-def read_write(address, count, write_address, words):
-    """Write 1 to 121 words, then read 1 to 125 registers, in one transaction."""
-    wrote = len(words)
-    _check_span(address, count, 125)
-    _check_span(write_address, wrote, 121)
-    return pack(">BHHHHB", _READ_WRITE, address, count, write_address, wrote, 2 * wrote) + _words(words)
 
 
 def server_id():
@@ -104,7 +53,7 @@ def server_id():
 
 def device_id(code, object_id):
     """`code`: 1 basic, 2 regular, 3 extended, from the object on; 4 this object only."""
-    _check(1 <= code <= 4 and 0 <= object_id <= 255)
+    check(1 <= code <= 4 and 0 <= object_id <= 255)
     return bytes((_DEVICE_ID, _MEI, code, object_id))
 
 

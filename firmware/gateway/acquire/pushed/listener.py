@@ -63,8 +63,9 @@ class Listener:
             counts[reason] = count
         return counts
 
-    async def run(self):
+    async def run(self, alive):
         while True:
+            alive()
             self._look()
             await asyncio.sleep_ms(_LOOK_MS)
 

@@ -9,7 +9,7 @@ from struct import pack, unpack_from
 
 from micropython import const
 
-KEY = const(32)  # in the state ring
+KEY = const(52)  # in the state ring
 _LONGEST = const(512)  # bytes of a value there
 # A write costs as much flash as a minute of pulse totals; what was counted since is lost in a power cut, and said so.
 _EVERY_S = const(900)

@@ -9,7 +9,7 @@ from gateway.core.errors import require
 from gateway.core.exact import whole
 
 
-def _kinds(name):
+def kinds(name):
     """The kinds of filters among which the name is. A submodule costs memory only once a site names one of its own."""
     if name in ("range", "rate", "stuck"):
         from gateway.process.filters import checks
@@ -43,7 +43,7 @@ def build(spec, point=0, report=nobody):
     A counter tells report(event, point, about) of its jumps.
     """
     require(type(spec) in (list, tuple) and spec and type(spec[0]) is str)
-    kind, count = _kinds(spec[0])[spec[0]]
+    kind, count = kinds(spec[0])[spec[0]]
     arguments = spec[1:]
     require(len(arguments) == count)
     if spec[0] != "calibrate":  # it looks through its points itself

@@ -3,6 +3,9 @@
 The VM keeps the time of its boot in microseconds (`now`); what the board would spend (cost table) is added here, without asking
 the host. Every call carries it to the host, which lets the world catch up and answers with the new time, and with how long
 nothing can happen from outside (`quiet_until`), so that a poll of idle streams need not ask again.
+
+A heap that is full must not put the two ends out of step: what a call needs of it is there beforehand, or is asked for where nothing is
+under way. A MemoryError then is the firmware's; where it cannot be, the host is told, and the run ends with a sentence.
 """
 
 import struct
@@ -12,8 +15,12 @@ _in = open("/dev/fd/" + sys.argv[1], "rb")
 _out = open("/dev/fd/" + sys.argv[2], "wb")
 _head = bytearray(20)  # call: op, flags, arg, now, length of data
 _answer = bytearray(24)  # answer: now, result, quiet microseconds, interrupts due, (unused), length of data
-_posts = bytearray()
-_MOST_POSTED = 4096  # bytes; a firmware that only posts must not fill the heap with them
+_posts = bytearray(2048)  # what is posted, the next call behind it
+_posted = 0  # bytes of it
+_inbox = bytearray(256)  # a short answer's data
+_inbox_view = memoryview(_inbox)
+_NO_MEMORY = struct.pack("<HHIQI", 8, 0, 0, 0, 0)
+_reserve = bytearray(512)  # to read an answer in spite of all, once
 _data = b""
 
 now = 0
@@ -30,38 +37,94 @@ def post(op, arg, data=b"", consequence=None):
 
     `consequence`: the time at which the world may answer it at the earliest (a frame that is sent: its end).
     """
-    global _posts, quiet_until
-    _posts += struct.pack("<HHIQI", op, 0x8000, arg, now, len(data))
-    _posts += data
+    global _posted, quiet_until
+    end = _posted + 20 + len(data)
+    if end > len(_posts):
+        call(1)  # WAIT for nothing
+        end = 20 + len(data)
+    struct.pack_into("<HHIQI", _posts, end - 20 - len(data), op, 0x8000, arg, now, len(data))
+    if end <= len(_posts):
+        _posts[end - len(data) : end] = data
+        _posted = end
+    else:
+        _out.write(_posts, 20)
+        _out.write(data)
     if consequence is not None and consequence < quiet_until:
         quiet_until = consequence
-    if len(_posts) > _MOST_POSTED:
-        call(1)  # WAIT for nothing
 
 
 def call(op, arg=0, data=b""):
     """Ask the host; returns its result number and leaves its bytes in `data()`."""
-    global now, quiet_until, calls, stream_calls, _posts, _data
+    global calls, stream_calls, _posted, _data
     calls += 1
     if op >= 60 or uart_polled and 20 <= op < 30:
         stream_calls += 1
-    struct.pack_into("<HHIQI", _head, 0, op, 0, arg, now, len(data))
-    if _posts or data:
-        _posts += _head
-        _posts += data
-        _out.write(_posts)
-        _posts = bytearray()
+    end = _posted + 20 + len(data)
+    if end <= len(_posts):
+        struct.pack_into("<HHIQI", _posts, _posted, op, 0, arg, now, len(data))
+        if data:
+            _posts[end - len(data) : end] = data
+        _posted = 0
+        _out.write(_posts, end)
     else:
+        struct.pack_into("<HHIQI", _head, 0, op, 0, arg, now, len(data))
+        if _posted:
+            _out.write(_posts, _posted)
+            _posted = 0
         _out.write(_head)
+        _out.write(data)
     _in.readinto(_answer)
-    now, result, quiet, interrupts, _, length = struct.unpack("<QiIHHI", _answer)
-    quiet_until = now + quiet
-    _data = _in.read(length) if length else b""
+    try:
+        result, interrupts, length = _read_head()
+    except MemoryError:
+        _answered_in_need()
+        raise
+    if not length:
+        _data = b""
+    elif length <= len(_inbox):
+        _in.readinto(_inbox, length)
+        _data = bytes(_inbox_view[:length])
+    else:
+        try:
+            _data = _in.read(length)
+        except MemoryError:  # before or after the bytes were taken: nobody knows
+            _give_up()
     if interrupts and on_interrupts:
         answer = _data
         on_interrupts()
         _data = answer
     return result
+
+
+def _read_head():
+    """(result, interrupts due, length of the data) of the answer, whose time is taken over."""
+    global now, quiet_until
+    time, result, quiet, interrupts, _, length = struct.unpack("<QiIHHI", _answer)
+    quiet_until = time + quiet
+    now = time
+    return result, interrupts, length
+
+
+def _answered_in_need():
+    """Take the answer in with the last reserve, so that the firmware gets its MemoryError and both ends are in step."""
+    global _reserve
+    _reserve = None
+    try:
+        length = _read_head()[2]
+    except MemoryError:
+        _give_up()
+    while length > 0:
+        length -= _in.readinto(_inbox, min(length, len(_inbox)))
+    try:
+        _reserve = bytearray(512)
+    except MemoryError:
+        pass
+
+
+def _give_up():
+    _out.write(_NO_MEMORY)
+    while True:
+        _in.readinto(_answer)  # until the host ends this process
 
 
 def data():

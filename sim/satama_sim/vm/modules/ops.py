@@ -7,6 +7,7 @@ IRQ_TAKE = 3  # -> one byte a pin: the interrupts that are due
 RESET = 4  # arg: 0 hard, 1 soft, 2 deep sleep (data <Q: microseconds, empty: for ever); never answers
 IRQ_DONE = 6  # posted; the handlers of those interrupts have run
 IDLE = 5  # main.py ended: nothing left to run but the REPL
+NO_MEMORY = 8  # the VM's heap is so full that an answer could not be read; wants no answer
 
 PIN_MODE = 10  # posted; arg: gpio; data <BB: direction, pull
 PIN_SET = 11  # posted; arg: gpio << 1 | level
@@ -31,7 +32,6 @@ NVS_ERASE = 36
 NVS_COMMIT = 37
 
 PARTITIONS = 40  # -> JSON: [[type, subtype, offset, size, label], ...]
-FLASH_READ = 41  # arg: address; data <I: length
 FLASH_PROGRAM = 42  # arg: address; data: bytes (1 -> 0 only)
 FLASH_ERASE = 43  # arg: address of a 4 KiB block; data <I: number of blocks
 
@@ -50,6 +50,7 @@ SOCK_RECV = 63  # arg: handle << 16 | limit; data <I: timeout
 SOCK_CLOSE = 64
 SOCK_SENDTO = 65  # arg: handle; data <H4s + bytes
 DNS = 66  # data: name; -> 4 bytes
+SOCK_NODELAY = 67  # arg: handle << 1 | on
 
 FOREVER = 0xFFFFFFFF
 POSTED = 0x8000  # this call wants no answer

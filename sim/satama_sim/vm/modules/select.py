@@ -62,10 +62,24 @@ def _pass_idle(us):
 
 
 class poll:
+    """What a wait needs is worked out when streams come and go: there are a thousand waits a minute, and garbage costs time."""
+
     def __init__(self):
         self._entries = []
         self._idle_at = -1  # link.stream_calls when the host last said that nothing is ready
         self._idle_until = 0  # and until when that holds
+        self._changed()
+
+    def _changed(self):
+        self._pairs = b""  # for the host: handle and events of each stream that it knows
+        self._probes = []  # entries that only a probe knows
+        self._has_uart = False
+        for entry in self._entries:
+            if entry.handle is not None:
+                self._pairs += struct.pack("<HH", entry.handle, entry.events)
+            if entry.inner or entry.handle is None:
+                self._probes.append(entry)
+            self._has_uart = self._has_uart or entry.is_uart
 
     def _find(self, stream):
         for entry in self._entries:
@@ -74,30 +88,34 @@ class poll:
         return None
 
     def register(self, stream, events=POLLIN | POLLOUT):
-        self._idle_at = -1
         entry = self._find(stream)
         if entry:
             entry.events = events
         else:
             self._entries.append(_Entry(stream, events))
+        self._idle_at = -1
+        self._changed()
 
     def modify(self, stream, events):
-        self._idle_at = -1
         entry = self._find(stream)
         if not entry:
             raise OSError(2)
         entry.events = events
+        self._idle_at = -1
+        self._changed()
 
     def unregister(self, stream):
         self._entries = [entry for entry in self._entries if entry.stream is not stream]
+        self._changed()
 
     def _probed(self):
+        if not self._probes:
+            return ()
         ready = []
-        for entry in self._entries:
-            if entry.inner or entry.handle is None:
-                events = entry.probe()
-                if events:
-                    ready.append((entry.stream, events))
+        for entry in self._probes:
+            events = entry.probe()
+            if events:
+                ready.append((entry.stream, events))
         return ready
 
     def ipoll(self, timeout_ms=-1, flags=0):
@@ -110,7 +128,7 @@ class poll:
             link.look()
         ready = self._probed()
         idle = self._idle_at == link.stream_calls and link.now < self._idle_until
-        if idle and link.uart_polled and any(entry.is_uart for entry in self._entries):
+        if idle and link.uart_polled and self._has_uart:
             idle = False  # bytes on a wire arrive without an event that the host could foretell
         if ready or us == 0:
             if idle:
@@ -118,19 +136,17 @@ class poll:
             us = 0
         elif idle and _pass_idle(us):
             return self._probed()
-        pairs = b""
-        for entry in self._entries:
-            if entry.handle is not None:
-                pairs += struct.pack("<HH", entry.handle, entry.events)
-        link.call(2, us, pairs)
+        link.call(2, us, self._pairs)
         answer = link.data()
         self._idle_at = -1 if answer else link.stream_calls
         self._idle_until = link.quiet_until
-        for at in range(0, len(answer), 4):
-            handle, events = struct.unpack_from("<HH", answer, at)
-            for entry in self._entries:
-                if entry.handle == handle and not entry.inner:
-                    ready.append((entry.stream, events))
+        if answer:
+            ready = list(ready)
+            for at in range(0, len(answer), 4):
+                handle, events = struct.unpack_from("<HH", answer, at)
+                for entry in self._entries:
+                    if entry.handle == handle and not entry.inner:
+                        ready.append((entry.stream, events))
         return ready if ready or us == 0 else self._probed()
 
     def poll(self, timeout_ms=-1):

@@ -56,8 +56,9 @@ class socket(io.IOBase):
     def setblocking(self, on):
         self._timeout = _FOREVER if on else 0
 
-    def setsockopt(self, *_):
-        pass
+    def setsockopt(self, level, option, value=0):
+        if level == IPPROTO_TCP and option == TCP_NODELAY:
+            link.ask(67, self.handle << 1 | (value != 0))
 
     def _ask(self, op, arg, data=b""):
         result = link.call(op, arg, struct.pack("<I", self._timeout) + data)
