@@ -9,9 +9,9 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	@$(BIN)/satama demo $(ARGS)
 
-# On all cores; ARGS="-n 0 tests/firmware" runs a part of them in one process.
+# Half as many processes more than there are cores: many a test waits for real time. ARGS="-n 0 tests/firmware" runs a part in one process.
 test: $(READY) lint
-	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print((os.cpu_count() or 2) * 3 // 2)') --dist worksteal $(ARGS)
 
 lint: $(READY)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -7,7 +7,7 @@ import os
 from esp32 import NVS, Partition
 
 import gateway
-from gateway.core import exact
+from gateway.core import exact, lend
 from gateway.core.clock import Clock
 from gateway.acquire.poller import Poller
 from gateway.journal import state, wear
@@ -29,11 +29,14 @@ _ADDRESSES = 5
 class Gateway:
     """The rooms of one cabinet."""
 
-    def __init__(self, site, health=None):
+    def __init__(self, site, health=None, archive=None, slots=None):
         from gateway import aliases
         from gateway.wiring import Wiring, way_out
 
         self.health = health or Health()
+        self._slots = slots
+        self.archive = archive
+        self.receiving = None  # an update that is on its way (service.update)
         self.site = site
         self.version = gateway.VERSION
         self.clock = Clock(time.ticks_ms, time.ticks_diff, site["built"] - _UNIX_2000)
@@ -43,13 +46,13 @@ class Gateway:
         blocks, kept = state.share(partition.ioctl(_BLOCKS, 0))
         self.state = state.State(partition, blocks, kept)
         wiring = Wiring(site, self.state, self.clock, self.health.rtc)
-        self.buses, self.units, self.pulses, self._analog = wiring.buses, wiring.units, wiring.pulses, wiring.analog
+        self.buses, self.units, self.pulses, self.analog = wiring.buses, wiring.units, wiring.pulses, wiring.analog
         classes = {stream[0]: stream[5] for stream in site["streams"]}
         self.ledger = Ledger(sorted(classes))
         self.promise = site["journal"]
         self.journal = Journal(partition, self.ledger, self.state, 0, blocks, self.promise["percents"], classes)
         self.epoch = self.journal.epoch = self._next_epoch()
-        self.recorder = Recorder(self.journal, self.clock, self.epoch, self.promise, self._stalled_since)
+        self.recorder = Recorder(self.journal, self.clock, self.epoch, self.promise, self.stalled_since)
         self.note = self.recorder.note
         secrets = None if site["retention_h"] else (site["network"].get("password"), site["mqtt"]["password"])
         self.health.open(self.clock, self.state, self.epoch, secrets, self.note, self.flush)
@@ -119,16 +122,23 @@ class Gateway:
 
         return await identify(self.buses[unit.bus], unit)
 
+    async def ask_devices(self):
+        """Which Modbus devices answer now: see acquire.modbus.asking."""
+        from gateway.acquire.modbus import asking
+
+        lend.drop("acquire.modbus.asking")
+        return await asking.ask_devices(self.units, self.buses, self.poller.reads, self.clock)
+
     def calibrate(self, name, mantissa):
         """What is before an analog input now has this value (None: forget what was calibrated). True when it is on flash.
 
         None for a point that is no analog input. Raises SettingError without a signal, or when both points say the same.
         """
-        for source in self._analog:
+        for source in self.analog:
             if self.site["points"][source.point][0] == name:
                 started = self.clock.uptime_ms()
                 kept = source.forget_calibration() if mantissa is None else source.calibrate(mantissa)
-                self._stalled_since(started)
+                self.stalled_since(started)
                 return kept
         return None
 
@@ -143,7 +153,7 @@ class Gateway:
     def _keep(self, key, data):
         started = self.clock.uptime_ms()
         self.state.put(key, data)
-        self._stalled_since(started)
+        self.stalled_since(started)
 
     async def _keep_totals(self, alive):
         """A reset costs no more than a second of pulses."""
@@ -163,7 +173,7 @@ class Gateway:
             if self.clock.synced:
                 started = self.clock.uptime_ms()
                 wiper.next(self.clock.now_ms() // 1000 - self.site["retention_h"] * 3600)
-                self._stalled_since(started)
+                self.stalled_since(started)
 
     def flush(self):
         """What is only in RAM goes to flash, before a restart."""
@@ -188,7 +198,7 @@ class Gateway:
         self.counters.tend(self._round_s)
         if self.keeper:
             self.keeper.second(self._round_s)
-        self._stalled_since(started)
+        self.stalled_since(started)
 
     def _happened(self, event, point, about):
         """Into the journal with an event: `about` has mantissas of the point, and texts."""
@@ -202,7 +212,7 @@ class Gateway:
             body[key] = value if isinstance(value, str) else exact.decimal(value, exponent)
         self.note(body)
 
-    def _stalled_since(self, started):
+    def stalled_since(self, started):
         """Flash was written: pulse inputs may have missed something."""
         if self.pulses:
             self.pulses.stalled(self.clock.uptime_ms() - started)
@@ -214,6 +224,19 @@ class Gateway:
     def diagnosis(self):
         """What `diag` publishes."""
         return status.diagnosis(self)
+
+    def _tell_slots(self):
+        """What the starts before have done about an update; one that is on trial has to prove itself from here on."""
+        slots, self._slots = self._slots, None
+        if not slots:
+            return
+        news = slots.news()
+        if news:
+            self.note({"event": news, "version": self.version, "slot": slots.running})
+        if slots.on_trial:
+            from gateway.service.trial import Trial
+
+            self.health.start("trial", Trial(self, slots).run, 60000)
 
     async def run(self):
         """Every task with how long it may go without progress. In safe mode the uplink comes late, and may fail."""
@@ -233,6 +256,7 @@ class Gateway:
             }
         )
         health.tell()
+        self._tell_slots()
         self._rounds_alive = health.watch.task("rounds", max(4000 * max(self._periods), 120000))
         health.start("poller", self.poller.run, 60000)
         boots = health.boots

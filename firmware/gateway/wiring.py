@@ -3,12 +3,14 @@
 Wanted at the start only: no function of it may outlive it.
 """
 
+from machine import Pin
+
 from gateway.core import rtc_memory
 from gateway.outlet import Outlet, random_below
-from gateway.uplink import network
 from gateway.uplink.batch import Batch
 from gateway.uplink.birth import Birth
 from gateway.uplink.mqtt import Client
+from gateway.uplink.network import WifiLink
 from gateway.uplink.packer import SAMPLE_BYTES, Packer
 from gateway.uplink.sender import Sender
 from gateway.uplink.supervisor import Supervisor
@@ -23,6 +25,8 @@ class Wiring:
         self._rtc = rtc
         self._state = state
         self._clock = clock
+        for gpio, level in site.get("start", ()):  # what switches the board's own parts on
+            Pin(gpio, Pin.OUT, value=level)
         self.buses = [self._bus(spec) for spec in site["buses"]]
         self.units = [self._unit(spec) for spec in site["units"]]
         self.pulses = None
@@ -86,7 +90,7 @@ def way_out(site, rooms, kept, keep):
         mqtt["batch_age_s"] * 1000,
         mqtt["backlog_bytes_s"],
     )
-    link = network.link(site["network"])
+    link = _link(site["network"])
     client = Client(birth.client_id, mqtt, birth.topic("state"), birth.state(False), clock)
     supervisor = Supervisor(site["network"], mqtt["hosts"], link, clock, random_below, keep)
     supervisor.recall(kept)
@@ -94,3 +98,12 @@ def way_out(site, rooms, kept, keep):
     notes = TimeNotes(time, clock, rooms.note, rooms.recorder.made)
     sender = Sender(site, birth, packer, batch, client, supervisor, time, clock, journal, rooms.diagnosis)
     return Outlet(link, client, supervisor, sender, time, notes)
+
+
+def _link(spec):
+    """The network interface that a site's "network" asks for; uplink/network.py tells its methods."""
+    if spec["kind"] == "wifi":
+        return WifiLink(spec)
+    from gateway.uplink.ethernet import EthernetLink
+
+    return EthernetLink(spec)

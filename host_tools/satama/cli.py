@@ -16,6 +16,11 @@ from . import (
     commands_profiles,
     commands_site,
 )
+from .boards import commands as boards
+from .commissioning import commands as commissioning
+from .deploying import commands as deploying
+from .flashing import commands as flashing
+from .provisioning import commands as commands_provisioning
 
 app = typer.Typer(
     name="satama",
@@ -45,8 +50,13 @@ commands_certs.register(app)
 commands_plan.register(app)
 commands_explain.register(app)
 commands_profiles.register(app)
+boards.register(app)
 commands_decode.register(app)
 commands_collect.register(app)
+flashing.register(app)
+commissioning.register(app)
+deploying.register(app)
+commands_provisioning.register(app)
 try:
     from satama_sim import commands as _simulation
 except ModuleNotFoundError as _error:  # installed without the extra

@@ -7,7 +7,6 @@ from typing import Annotated, NoReturn
 import typer
 
 from . import certificates
-from .compile_mqtt import CERT_SLOT
 from .compiler import Compiled, compile_site
 from .ids import ids_path, write_whole
 from .problems import Problem, Problems
@@ -176,4 +175,4 @@ def _report(compiled: Compiled, as_json: bool, written: dict | None = None) -> N
         typer.echo(f"wrote {facts['out']}, {facts['bytes']} bytes; stream ids in {facts['ids']}")
         if facts["certificates"]:
             count, folder = len(facts["certificates"]), Path(facts["certificates"][0]).parent
-            typer.echo(f"wrote {count} files for /{CERT_SLOT} of the board into {folder}")
+            typer.echo(f"wrote {count} certificates and keys for the board into {folder}")

@@ -6,8 +6,9 @@ from typing import Any
 from .certificates import Credentials
 from .resolved import Resolved
 
-CERT_SLOT = "certs_a"  # belongs to the site file in the same slot, site_a.bin
-_CLIENT, _KEY = f"{CERT_SLOT}/client.der", f"{CERT_SLOT}/client_key.der"
+FOLDER = "certs"  # in the application slot, beside the site that names them
+_SLOT = "/slot"  # where the device sees its slot
+_CLIENT, _KEY = f"{FOLDER}/client.der", f"{FOLDER}/client_key.der"
 
 
 def compile_mqtt(resolved: Resolved) -> dict[str, Any]:
@@ -20,9 +21,9 @@ def compile_mqtt(resolved: Resolved) -> dict[str, Any]:
         "password": mqtt.password.get_secret_value(),
         "window": mqtt.window,
         "tls": 0 if mqtt.insecure else 1,
-        "ca": [f"/{path}" for path in _authorities(credentials)],
-        "cert": f"/{_CLIENT}" if credentials.client else "",
-        "key": f"/{_KEY}" if credentials.client else "",
+        "ca": [f"{_SLOT}/{path}" for path in _authorities(credentials)],
+        "cert": f"{_SLOT}/{_CLIENT}" if credentials.client else "",
+        "key": f"{_SLOT}/{_KEY}" if credentials.client else "",
         "encoding": mqtt.encoding,
         "batch_age_s": mqtt.batch_age_s,
         "batch_samples": mqtt.batch_samples,
@@ -32,7 +33,7 @@ def compile_mqtt(resolved: Resolved) -> dict[str, Any]:
 
 
 def device_certificates(credentials: Credentials) -> dict[str, bytes]:
-    """Path in the device's filesystem -> DER."""
+    """Path in the application slot -> DER."""
     files = _authorities(credentials)
     if credentials.client:
         files |= {_CLIENT: credentials.client.der, _KEY: credentials.client_key}
@@ -46,4 +47,4 @@ def public_digests(resolved: Resolved) -> dict[str, str]:
 
 
 def _authorities(credentials: Credentials) -> dict[str, bytes]:
-    return {f"{CERT_SLOT}/ca{at}.der": one.der for at, one in enumerate(credentials.ca)}
+    return {f"{FOLDER}/ca{at}.der": one.der for at, one in enumerate(credentials.ca)}

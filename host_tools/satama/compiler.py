@@ -10,12 +10,14 @@ begins with "]" ends it.
 import hashlib
 import json
 from binascii import crc32
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import RELEASED, __version__
-from .board import Board
+from .boards.board import Board
+from .boards.lan import compile_lan
 from .certificates import Credentials
 from .compile_buses import compile_buses, compile_heard
 from .compile_inputs import compile_input
@@ -27,7 +29,7 @@ from .flash_budget import FlashBudget, fair_percents, flash_budget
 from .ids import Ids, assign_ids, ids_path, load_ids, save_ids
 from .plan import BusPlan, judge, plan_buses
 from .privacy import reduction
-from .problems import Problem, Problems
+from .problems import Key, Problem, Problems
 from .profile import Profile
 from .pulse_bounds import pulse_bounds
 from .resolve import resolve_site
@@ -76,12 +78,13 @@ class Compiled:
         return device_certificates(self.credentials)
 
 
-def compile_site(path: Path | str, write_ids: bool = True) -> Compiled:
+def compile_site(path: Path | str, write_ids: bool = True, overrides: Mapping[Key, Any] | None = None) -> Compiled:
     """Check and compile a site file; new stream ids are kept beside it unless write_ids is false.
 
+    overrides   what one cabinet of many has of its own, see site.load_site
     Raises Problems: mistakes, or requests that cannot be made in time.
     """
-    compiled, ids = _compile(Path(path))
+    compiled, ids = _compile(Path(path), overrides)
     if compiled.refused:
         raise Problems(compiled.refused)
     if write_ids:
@@ -94,8 +97,8 @@ def plan_site(path: Path | str) -> Compiled:
     return _compile(Path(path))[0]
 
 
-def _compile(path: Path) -> tuple[Compiled, Ids]:
-    resolved = resolve_site(path)
+def _compile(path: Path, overrides: Mapping[Key, Any] | None = None) -> tuple[Compiled, Ids]:
+    resolved = resolve_site(path, overrides)
     mistakes = [
         resolved.source.problem(channel.key, what, "the device's own map or max_registers must be wrong")
         for channel in resolved.channels
@@ -189,6 +192,8 @@ def _body(
         "texts": compile_texts(resolved),
         "probes": compile_probes(resolved),
     }
+    if resolved.board.start:
+        body["start"] = [[start.gpio, start.level] for start in resolved.board.start.values()]
     body["journal"] = site.journal.compiled(*fair_percents(body))
     body["modules"] = modules_of(body)
     body["config"] = _config(body, public_digests(resolved))
@@ -206,9 +211,9 @@ def _config(body: dict[str, Any], certificates: dict[str, str]) -> str:
 
 
 def _network(resolved: Resolved) -> dict[str, Any]:
-    network, lan = resolved.site.network, resolved.board.lan
+    network = resolved.site.network
     if network.kind == "lan":
-        how = {"phy": lan.phy, "mdc": lan.mdc, "mdio": lan.mdio, "phy_addr": lan.phy_addr}
+        how = compile_lan(resolved.board.lan)
     else:
         how = {"ssid": network.ssid, "password": network.password.get_secret_value()}
     return {"kind": network.kind, **how, "ntp": network.ntp}

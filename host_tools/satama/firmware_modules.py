@@ -33,6 +33,8 @@ def modules_of(body: dict[str, Any]) -> str:
 def _modules(body: dict[str, Any]) -> Iterator[str]:
     from gateway.process import derived, filters
 
+    if body["network"]["kind"] == "lan":
+        yield "uplink.ethernet"
     for bus in body["buses"]:
         yield from _OF_BUSES[bus["kind"]]
     for _, _, inputs in body["polls"]:

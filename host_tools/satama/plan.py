@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from .board import Board
+from .boards.board import Board
 from .site import MODBUS_BUSES, Bus
 from .site_points import DAY_S
 from .timing import SECOND_US, Timing, timing

@@ -4,12 +4,13 @@
 model; whatever is wrong comes out as `Problems`, all of it at once.
 """
 
+import copy
 import difflib
 import re
 import tomllib
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -104,6 +105,17 @@ class Source:
                 [Problem(path, line, "", f"not valid TOML: {what}", "see https://toml.io/en/v1.0.0")]
             ) from None
         return cls(path, text, data)
+
+    def overridden(self, values: Mapping[Key, Any]) -> Self:
+        """The same file as if these values stood in it: path of tables -> value. Lines stay those of the file."""
+        data = copy.deepcopy(self.data)
+        for (*tables, name), value in values.items():
+            table: Any = data
+            for part in tables:
+                table = table.setdefault(part, {}) if isinstance(table, dict) else None
+            if isinstance(table, dict):  # what is no table where one belongs is told by parse
+                table[name] = value
+        return type(self)(self.path, self.text, data)
 
     def line(self, key: Key) -> int | None:
         """The line of a key, or of the nearest block around it that stands in the file; None if there is none."""

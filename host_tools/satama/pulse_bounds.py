@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
-from .board import Board
+from .boards.board import Board
+from .boards.chips import CHIPS
 from .profile import Profile, Pulse
 from .quantities import symbol
 
 QUEUE = 8  # handlers that wait at most
-COUNTERS = {"esp32": 8, "esp32s3": 4}  # PCNT units (ESP-IDF, "Pulse Counter")
 COUNTER_RANGE = 32000  # of MicroPython's Counter; it is looked at every second
 TOTAL_BYTES = 12  # of one total on flash, see gateway/acquire/inputs/totals.py
 DAY_S, RESET_S = 86400, 1
@@ -98,9 +98,14 @@ def pulse_bounds(board: Board, body: Mapping[str, Any], profiles: Mapping[str, P
     return PulseBounds(bounds, writes)
 
 
+def counters(board: Board) -> int:
+    """How many pulse inputs the chip can count by itself."""
+    return CHIPS[board.chip].counters if board.counter else 0
+
+
 def _counted_in_hardware(board: Board, rows: list[list]) -> list[bool]:
     """As the firmware does it: without a debounce time, and while there are counters left."""
-    left = COUNTERS.get(board.chip, 0) if board.counter else 0
+    left = counters(board)
     chosen = []
     for row in rows:
         chosen.append(row[3] == 0 and left > 0)

@@ -1,9 +1,10 @@
 """Does the site make sense? Board, profiles, pins, units and points are looked up; every mistake is collected."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from .board import Board, list_boards, load_board
+from .boards.board import Board, list_boards, load_board
 from .filter_rules import check_filters
 from .filter_values import Scale
 from .privacy_rules import check_privacy
@@ -20,9 +21,9 @@ from .site_points import PointOptions
 from .window_rules import check_report, check_window
 
 
-def resolve_site(path: Path | str) -> Resolved:
+def resolve_site(path: Path | str, overrides: Mapping[Key, Any] | None = None) -> Resolved:
     """Read a site file and all that it names. Raises Problems with every mistake found."""
-    site, source = load_site(path)
+    site, source = load_site(path, overrides)
     board = _find_board(site, source)
     resolved = Resolved(site, source, board)
     problems = [*_network(resolved), *check_mqtt(resolved), *check_buses(resolved)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from .boards.pins import port_pins
 from .problems import Key, Problem, Source, again, closest
 from .profile import Profile, Serial
 from .resolved import Resolved
@@ -12,15 +13,16 @@ MODBUS_KEYS = {"unit", "max_registers", "gap_ms", "timeout_ms"}  # of a device
 
 
 def check_buses(resolved: Resolved) -> Iterator[Problem]:
-    site, source = resolved.site, resolved.source
+    site, source, lan = resolved.site, resolved.source, resolved.board.lan
     ids: dict[str, int] = {}
     used: dict[str, str] = {}
+    pins = dict.fromkeys(lan.pins, "the network") if lan and site.network.kind == "lan" else {}
     for index, bus in enumerate(site.bus):
         if bus.id in ids:
             yield again(source, "bus", "id", index, ids[bus.id], bus.id)
         ids.setdefault(bus.id, index)
         if bus.kind != "modbus-tcp":
-            yield from _port(resolved, index, bus, used)
+            yield from _port(resolved, index, bus, used, pins)
         on_it = [device.id for device in site.device if device.bus == bus.id]
         if not on_it and bus.kind in MODBUS_BUSES:
             resolved.warnings.append(source.problem(("bus", index), "no device is on this bus"))
@@ -32,7 +34,8 @@ def check_buses(resolved: Resolved) -> Iterator[Problem]:
             yield source.problem(("bus", index), what, "a [[bus]] with a port of its own for each")
 
 
-def _port(resolved: Resolved, index: int, bus: Bus, used: dict[str, str]) -> Iterator[Problem]:
+def _port(resolved: Resolved, index: int, bus: Bus, used: dict[str, str], pins: dict[int, str]) -> Iterator[Problem]:
+    """`used`: port -> bus, `pins`: GPIO -> what has it; both grow."""
     source, board, key = resolved.source, resolved.board, ("bus", index, "port")
     kind = "rs485" if bus.kind == "modbus-rtu" else "ttl"
     fitting = [name for name, port in board.ports.items() if port.kind == kind]
@@ -44,7 +47,30 @@ def _port(resolved: Resolved, index: int, bus: Bus, used: dict[str, str]) -> Ite
         yield source.problem(key, what, closest("", fitting, f"ports of {board.name} with bare pins"))
     elif bus.port in used:
         yield source.problem(key, f"port '{bus.port}' is already that of bus '{used[bus.port]}'")
+    else:
+        yield from _clash(resolved, key, bus, used, pins)
+        if kind == "rs485" and bus.port not in fitting:
+            what = f"port '{bus.port}' has bare pins, but bus '{bus.id}' is RS-485"
+            hint = "a transceiver that finds its direction itself goes between"
+            resolved.warnings.append(source.problem(key, what, hint))
     used.setdefault(bus.port, bus.id)
+
+
+def _clash(resolved: Resolved, key: Key, bus: Bus, used: dict[str, str], pins: dict[int, str]) -> Iterator[Problem]:
+    """Two ports of a board can share a UART or a GPIO: only one of them can be in use."""
+    source, ports = resolved.source, resolved.board.ports
+    port = ports[bus.port]
+    for other in used:
+        if other in ports and ports[other].uart == port.uart:
+            what = f"ports '{bus.port}' and '{other}' are one UART ({port.uart}), and bus '{used[other]}' has it"
+            yield source.problem(key, what, closest("", set(ports) - set(used), "ports that are left"))
+            return
+    for gpio in port_pins(port):
+        if gpio in pins:
+            what = f"GPIO {gpio} of port '{bus.port}' is already used by {pins[gpio]}"
+            hint = "another port, or Wi-Fi" if pins[gpio] == "the network" else "another port"
+            yield source.problem(key, what, hint)
+    pins |= {gpio: f"bus '{bus.id}'" for gpio in port_pins(port)}
 
 
 def check_on_bus(resolved: Resolved, index: int, device: Device, profile: Profile) -> Iterator[Problem]:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
+from .boards.pins import port_pins
 from .problems import Key, Problem, Wrong
 from .profile import Profile
-from .pulse_bounds import interrupt_hz
+from .pulse_bounds import counters, interrupt_hz
 from .resolve_buses import ON_BUS
 from .resolved import Resolved
 from .site import Device
@@ -17,7 +18,7 @@ def check_inputs(resolved: Resolved) -> Iterator[Problem]:
     taken: dict[int, str] = {}
     for bus in resolved.site.bus:
         port = None if bus.kind == "modbus-tcp" else board.ports.get(bus.port)
-        for gpio in (port.tx, port.rx, port.de) if port else ():
+        for gpio in port_pins(port) if port else ():
             taken[gpio] = f"bus '{bus.id}'"
     if resolved.site.network.kind == "lan" and board.lan:
         taken |= dict.fromkeys(board.lan.pins, "the network")
@@ -43,6 +44,22 @@ def check_inputs(resolved: Resolved) -> Iterator[Problem]:
             taken.setdefault(gpio, f"device '{device.id}'")
             found[device.id] = gpio
         resolved.warnings += _input_warnings(resolved, index, device, profile)
+    yield from _too_many_counters(resolved)
+
+
+def _too_many_counters(resolved: Resolved) -> Iterator[Problem]:
+    """The chip's counters go to the first inputs without a debounce time, as the device builds them: by period, then as they stand."""
+    site, board = resolved.site, resolved.board
+    units = left = counters(board)
+    found = [(device.period_s, at, resolved.profiles.get(device.id)) for at, device in enumerate(site.device)]
+    for _, at, profile in sorted(found, key=lambda row: row[:2]):
+        if profile is None or profile.pulse is None or profile.pulse.debounce_ms:
+            continue
+        left -= 1
+        if units and left < 0 and profile.pulse.max_hz > interrupt_hz(board, 0):
+            what = f"up to {profile.pulse.max_hz} pulses a second need one of the chip's {units} counters, and all are in use"
+            hint = f"an interrupt is exact up to {interrupt_hz(board, 0)} a second: slower pulses, or fewer such inputs"
+            yield resolved.source.problem(("device", at, "pin"), what, hint)
 
 
 def _misplaced(device: Device, profile: Profile) -> Iterator[tuple[str, str]]:

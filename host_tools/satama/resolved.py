@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
 
-from .board import Board
+from .boards.board import Board
 from .certificates import Credentials
 from .derived import Known
 from .filter_values import Scale

@@ -1,5 +1,6 @@
 """The form of a site file: what a cabinet is wired to and what of it is wanted. Its sense is for resolve.py."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from .derived import Derived
 from .hosts import Host
 from .privacy import Privacy
-from .problems import Source, Strict, Wrong
+from .problems import Key, Source, Strict, Wrong
 from .profile_values import Baud, Name, Parity, StopBits
 from .site_journal import JournalOptions
 from .site_mqtt import Mqtt
@@ -127,7 +128,10 @@ class Site(Strict):
         return self.device
 
 
-def load_site(path: Path | str) -> tuple[Site, Source]:
-    """Form only: keys, types, ranges. Raises Problems. See resolve.resolve_site for the rest."""
-    source = Source.read(path, "site file")
+def load_site(path: Path | str, overrides: Mapping[Key, Any] | None = None) -> tuple[Site, Source]:
+    """Form only: keys, types, ranges. Raises Problems. See resolve.resolve_site for the rest.
+
+    overrides   what one cabinet of many has of its own, such as {("site", "gateway"): "cab-07"}: as if it stood in the file
+    """
+    source = Source.read(path, "site file").overridden(overrides or {})
     return source.parse(Site), source

@@ -24,19 +24,23 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from satama.boards.board import Board
 from satama.collector import Collector
 from satama.compiler import Compiled, compile_site
 from satama.image import device_files, filesystem
 from satama.places import FIRMWARE
+from satama.pulse_bounds import counters
 
 from . import umqtt
 from .authority import Issued
 from .board.board import SimBoard, SimError, Traits
-from .board.flash import NorFlash
+from .board.flash import FlashFile, NorFlash
 from .board.radio import Radio
 from .broker.core import Broker, Message
 from .bus.rs485 import Rs485Bus
+from .chip.kinds import KINDS
 from .far_end import MQTTS, FrozenRelay, LiveRelay, SimulatedBroker, require_reachable
+from .module import Module
 from .net import Accept, NameServer, Network, TimeServer
 from .net_faults import NetworkFaults
 from .ports import PtyPort, SerialBus
@@ -129,6 +133,7 @@ class Cabinet:
         tls_server: Issued | None = None,
         round_trip_ms: int = 20,
         files: Mapping[str, bytes] | None = None,
+        flash: bytes | os.PathLike[str] | None = None,
     ):
         """
         site          the site file; its ids file beside it is read but not written
@@ -147,6 +152,10 @@ class Cabinet:
         journal_bytes  size of the journal partition, to try a full one (default: the board's)
         round_trip_ms  to everything behind the uplink, and back
         files         more files for the device's filesystem, by path
+        flash         what the chip's flash holds, from address 0 on, b"" for a blank chip; or a file that holds it, made if need
+                      be, and written when the cabinet is closed. The board boots from it, by way of ROM, boot loader and
+                      partition table (`module.chip` is the chip); site, firmware and certificates on it are what somebody has
+                      flashed. Default: the simulator has flashed it, and nothing of a boot loader is there
         age           how long the chip claims to have been running at power on (ticks wrap after 12.4 days)
 
         Raises satama.problems.Problems (the site file), VmMissing, UmqttMissing.
@@ -166,7 +175,8 @@ class Cabinet:
         board = self.compiled.board
         self._overrides = dict(overrides or {})
         self.world = build_world(self.compiled, seed, start_unix_s, overrides)
-        self.flash = NorFlash(board.flash_bytes)
+        self._flash_file = FlashFile(flash, board.flash_bytes)
+        self.flash = NorFlash(board.flash_bytes, self._flash_file.read())
         self._firmware, self._files = firmware, files or {}
         secure = body["mqtt"]["tls"]
         through = broker is not None and broker.startswith(MQTTS)
@@ -175,7 +185,8 @@ class Cabinet:
         self._own_authority = bool(secure) and not through and tls_server is None
         if self._own_authority:
             tls_server = simulated_server(tuple(host for host, _ in body["mqtt"]["hosts"]))
-        self._fill_vfs()
+        if flash is None:
+            self._fill_vfs()
         self.network = Network(self.timeline, round_trip_ms * 500)
         self.network_faults = NetworkFaults(self.timeline)  # what goes wrong on the way to the broker
         network = body["network"]
@@ -205,7 +216,12 @@ class Cabinet:
             seed,
         )
         self.board.age_us = microseconds(age)
-        self.board.on_print.append(self.console_output.extend)
+        self.module: Module | None = None
+        if flash is None:
+            self.board.on_print.append(self.console_output.extend)
+        else:
+            self.module = Module(self.board, board)
+            self.module.chip.send = self.console_output.extend
         self.ptys: dict[str, PtyPort] = {}
         self._wire(serial_buses or {})
         self._real_s = 0.0
@@ -219,10 +235,10 @@ class Cabinet:
     def _fill_vfs(self) -> None:
         """Application, site and certificates into the partition of the files, as the flash tool does it."""
         site = self.compiled
-        files = device_files(site.data, self._firmware or FIRMWARE, site.certificates)
+        certificates = site.certificates
         if self._own_authority:
-            files |= {path[1:]: authority_der() for path in site.body["mqtt"]["ca"]}
-        files |= self._files
+            certificates |= {path.removeprefix("/slot/"): authority_der() for path in site.body["mqtt"]["ca"]}
+        files = device_files(site.data, self._firmware or FIRMWARE, certificates) | self._files
         vfs = site.board.partitions["vfs"]
         self.flash.data[vfs.offset : vfs.offset + vfs.size] = filesystem(files, vfs.size)
 
@@ -331,8 +347,10 @@ class Cabinet:
         """Flash another version of the site, with its devices, and start again; the journal and what the gateway has learned stay.
 
         Time, network and broker go on; the devices begin as they did at the start. Raises Problems; ValueError for another board,
-        gateway, network or broker, and with real ports.
+        gateway, network or broker, with real ports, and for a chip that others flash.
         """
+        if self.module:
+            raise ValueError("this cabinet boots from what was flashed -> flash it again, or Cabinet(..) without flash")
         compiled = compile_site(Path(site), write_ids=False)
         old, new = ({**body, **body["mqtt"]} for body in (self.compiled.body, compiled.body))
         for what in ("board", "root", "site", "gateway", "network", "hosts", "tls"):
@@ -444,6 +462,7 @@ class Cabinet:
             port.close()
         self.ptys.clear()
         self.wiring.close()
+        self._flash_file.write(self.flash.data)
         self.flash.close()
 
     def __enter__(self) -> Cabinet:
@@ -453,19 +472,25 @@ class Cabinet:
         self.close()
 
 
-def _traits(board: Any, compiled: Compiled, journal_bytes: int | None) -> Traits:
-    sizes = {"journal": journal_bytes} if journal_bytes else {}
+def _traits(board: Board, compiled: Compiled, journal_bytes: int | None) -> Traits:
     mac = bytes.fromhex("240ac4") + compiled.body["config"].encode()[:3]
+    return traits_of(board, mac, {"journal": journal_bytes} if journal_bytes else {})
+
+
+def traits_of(board: Board, mac: bytes, sizes: Mapping[str, int] | None = None) -> Traits:
+    """The board's file as the simulator wants it. `sizes`: of partitions, where they differ from the board's."""
     return Traits(
         costs=board.costs.model_dump(),
         has_counter=board.counter,
+        counters=counters(board),
         tick_us=board.scheduler_tick_ms * 1000,
         uarts=board.uarts,
         partitions=[
-            (part.type, part.subtype, part.offset, sizes.get(name, part.size), name)
+            (part.type, part.subtype, part.offset, (sizes or {}).get(name, part.size), name)
             for name, part in board.partitions.items()
         ],
         flash_bytes=board.flash_bytes,
         unique_id=mac,
         console_baud=board.console.baud,
+        machine=f"Simulated board with {KINDS[board.chip].title}",
     )

@@ -14,6 +14,7 @@ from satama import places
 
 from . import umqtt
 from .cabinet import Cabinet, microseconds
+from .desk_commands import board
 from .far_end import MQTTS, require_reachable
 from .options import BrokerOption, JsonOption, SeedOption, VmOption, explained
 
@@ -24,6 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the `satama` command."""
     sim = typer.Typer(help="Simulate cabinets on the real MicroPython VM.", no_args_is_help=True)
     sim.command()(run)
+    sim.command()(board)
     app.add_typer(sim, name="sim")
     app.command()(demo)
     app.command(name="fetch-umqtt")(fetch_umqtt)

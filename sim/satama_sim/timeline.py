@@ -83,13 +83,14 @@ class VirtualClock:
 class RealClock:
     """Time moves with the wall clock; while waiting, real files (ptys, sockets, serial ports) are served.
 
-    `watch(fileno, callback)` has the callback called whenever the file is readable.
+    `watch(fileno, callback)` has the callback called whenever the file is readable, `watch_writable` whenever it takes bytes.
     """
 
     name = "real"
 
     def __init__(self) -> None:
         self._readers: dict[int, Callback] = {}
+        self._writers: dict[int, Callback] = {}
         self._origin = 0.0
         self._timeline: Timeline | None = None
 
@@ -106,17 +107,27 @@ class RealClock:
     def unwatch(self, fileno: int) -> None:
         self._readers.pop(fileno, None)
 
+    def watch_writable(self, fileno: int, callback: Callback) -> None:
+        self._writers[fileno] = callback
+
+    def unwatch_writable(self, fileno: int) -> None:
+        self._writers.pop(fileno, None)
+
     def wait_until(self, due_us: int) -> bool:
         """Wait for the wall clock to reach `due_us`, or less when a watched file became readable (its callback has then run)."""
         assert self._timeline is not None
         seconds = (due_us - self.now_us()) / 1e6
         if seconds <= 0 and not self._readers:
             return False
-        ready, _, _ = select.select(list(self._readers), [], [], max(0.0, seconds))
-        if ready:
+        ready, takers, _ = select.select(list(self._readers), list(self._writers), [], max(0.0, seconds))
+        if ready or takers:
             self._timeline.run_to(max(self._timeline.now_us, min(self.now_us(), due_us)))
         for fileno in ready:
             callback = self._readers.get(fileno)
             if callback:
                 callback()
-        return bool(ready)
+        for fileno in takers:
+            callback = self._writers.get(fileno)
+            if callback:
+                callback()
+        return bool(ready or takers)

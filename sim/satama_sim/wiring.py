@@ -65,6 +65,7 @@ class Wiring:
         gaps = {unit[1]: unit[5] * 1000 for unit in self.compiled.body["units"] if unit[0] == index}
         bus = Rs485Bus(spec["id"], self.timeline, self.board.pins, de, units, gaps)
         bus.echo = spec["echo"]
+        bus.switches = [(start.gpio, start.level) for start in self.compiled.board.start.values()]
         self.monitors.append(BusMonitor(bus))
         uart.wire = bus
         return bus

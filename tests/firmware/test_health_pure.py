@@ -209,3 +209,25 @@ def test_a_record_is_small_and_comes_back(text, where, task, told):
 def test_other_bytes_are_no_record(data):
     found = crash.unpacked(data)
     assert found is None or json.loads(data[1:]) == found[1]
+
+
+def test_a_start_that_was_stopped_for_the_prompt_is_no_failure_and_no_planned_end():
+    one = Boots(b"", b"")
+    one.settled()
+    one.stop()
+    after = Boots(one.record(30), b"")
+    assert (after.stopped, after.planned, after.failures, after.safe) == (True, False, 0, False)
+    after.settled()
+    assert not Boots(after.record(5), b"").stopped
+
+
+def test_who_was_stopped_in_safe_mode_tries_everything_next():
+    record = b""
+    for _ in range(TOO_MANY):
+        one = Boots(record, b"")
+        one.settled()
+        record = one.record(1)
+    safe = Boots(record, b"")
+    assert safe.safe
+    safe.stop()
+    assert not Boots(safe.record(9), b"").safe

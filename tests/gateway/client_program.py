@@ -7,15 +7,18 @@ FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 
 # `spec` may be changed before `client()` is asked for. `ended(text)` is the last thing that a program prints.
 PRELUDE = """
-import sys
-sys.path.insert(0, "/app_a")
+import sys, vfs
+from slots import Slots
+slots = Slots()
+vfs.mount(slots.choose(), "/slot")
+sys.path.insert(0, "/slot")
 import asyncio, network, socket, time
 from gateway.core import site as site_file
 from gateway.core.clock import Clock
 from gateway.uplink.mqtt import Client, LinkDown
 
-with open("/site_a.bin", "rb") as file:
-    site = site_file.load(file)
+with open(slots.archive.path, "rb") as file:
+    site = site_file.load(file, *slots.archive.find("site.bin"))
 spec = site["mqtt"]
 host, port = spec["hosts"][0] if "hosts" in spec else (spec["host"], spec["port"])
 clock = Clock(time.ticks_ms, time.ticks_diff, 0)

@@ -246,12 +246,17 @@ WRITER = '''
 import asyncio
 import sys
 
-sys.path.insert(0, "/app_a")
+import vfs
+from slots import Slots
+
+slots = Slots()
+vfs.mount(slots.choose(), "/slot")
+sys.path.insert(0, "/slot")
 from gateway import app
 from gateway.acquire.modbus import writes
 from gateway.core import site as site_file
 
-rooms = app.Gateway(site_file.load(open("/site_a.bin", "rb")))  # its tables are looked up in the open file
+rooms = app.Gateway(site_file.load(open(slots.archive.path, "rb"), *slots.archive.find("site.bin")))  # its tables are looked up in the open file
 
 
 async def write():

@@ -35,10 +35,14 @@ def test_tools_get_json_sequences(cabinet, demo_site):
         "trace",
         "history",
         "identify",
+        "selftest",
         "calibrate",
         "exchange",
         "crash",
         "restart",
+        "repl",
+        "slots",
+        "switch",
     }
     points = {row["point"]: row for row in cab.request("points")["points"]}
     assert points["main-meter/voltage_l1"]["quality"] == "good"
@@ -80,14 +84,14 @@ def test_text_and_tools_share_the_line(cabinet, demo_site):
     assert b"status" in out.split(b"\n", 1)[1]
 
 
-def test_a_damaged_site_file_is_told_on_the_console(cabinet, demo_site):
+def test_a_damaged_application_is_told_on_the_console(cabinet, demo_site):
     cab = cabinet(demo_site, seed=2)
     cab.cut_power()
     at = cab.flash.data.find(b"satama-site 2 ")
     cab.flash.data[at + 100] ^= 0x01
     cab.restore_power()
     cab.run("5s")
-    assert "no usable site file" in cab.console_text()
+    assert "no application" in cab.console_text() and "satama flash" in cab.console_text()
 
 
 def test_a_device_is_asked_who_it_is_between_two_polls(cabinet, tmp_path):

@@ -309,7 +309,7 @@ def test_no_secret_leaves_by_console_or_broker(yard, ca):
     ca.client("tls-1").write(yard.folder, "client")
     yard.describe(CLIENT + f'user = "tls-1"\npassword = "{PASSWORD}"\n')
     with yard.simulated(ca.server(HOST)) as cabinet:
-        key = cabinet.compiled.certificates["certs_a/client_key.der"]
+        key = cabinet.compiled.certificates["certs/client_key.der"]
         assert key in bytes(cabinet.flash.data) and len(key) > 100
         for question in ("status", "ledger", "help"):
             cabinet.request(question)

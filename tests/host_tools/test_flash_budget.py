@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from satama.board import load_board
+from satama.boards.board import load_board
 from satama.cli import app
 from satama.compiler import plan_site
 from satama.flash_budget import fair_percents, flash_budget

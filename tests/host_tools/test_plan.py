@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from satama import commands_plan, commands_site
-from satama.board import load_board
+from satama.boards.board import load_board
 from satama.compiler import plan_site
 from satama.places import SITES
 from satama.plan import BusPlan, Request, Round, judge, slots

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from satama.board import load_board
+from satama.boards.board import load_board
 from satama.profile import Pulse
 from satama.pulse_bounds import PulseBounds, pulse_bounds, tolerable_stall_ms
 

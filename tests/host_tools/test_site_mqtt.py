@@ -302,16 +302,16 @@ def test_the_device_gets_der_and_the_paths_of_it(site, folder, ca, client):
     made = compiled(site(CLIENT.replace('"ca.pem"', '["ca.der", "bundle.pem"]') + "window = 4"))
     mqtt = made.body["mqtt"]
     assert (mqtt["tls"], mqtt["window"]) == (1, 4)
-    assert mqtt["ca"] == ["/certs_a/ca0.der", "/certs_a/ca1.der"]  # the one that is there twice goes once
-    assert (mqtt["cert"], mqtt["key"]) == ("/certs_a/client.der", "/certs_a/client_key.der")
+    assert mqtt["ca"] == ["/slot/certs/ca0.der", "/slot/certs/ca1.der"]  # the one that is there twice goes once
+    assert (mqtt["cert"], mqtt["key"]) == ("/slot/certs/client.der", "/slot/certs/client_key.der")
     files = made.certificates
-    assert sorted("/" + path for path in files) == sorted([*mqtt["ca"], mqtt["cert"], mqtt["key"]])
-    assert files["certs_a/ca0.der"] == ca.issued.certificate_bytes(DER)
-    assert files["certs_a/ca1.der"] == new.issued.certificate_bytes(DER)
-    assert files["certs_a/client.der"] == client.certificate_bytes(DER)
-    key = serialization.load_der_private_key(files["certs_a/client_key.der"], None)
+    assert sorted("/slot/" + path for path in files) == sorted([*mqtt["ca"], mqtt["cert"], mqtt["key"]])
+    assert files["certs/ca0.der"] == ca.issued.certificate_bytes(DER)
+    assert files["certs/ca1.der"] == new.issued.certificate_bytes(DER)
+    assert files["certs/client.der"] == client.certificate_bytes(DER)
+    key = serialization.load_der_private_key(files["certs/client_key.der"], None)
     assert key.private_numbers() == client.key.private_numbers()
-    assert device_files(made.data, certificates=files)["certs_a/ca0.der"] == files["certs_a/ca0.der"]
+    assert files["certs/ca0.der"] in device_files(made.data, certificates=files)["slot_a.bin"]
 
 
 def test_plain_tcp_needs_no_files(site):
@@ -329,7 +329,7 @@ def test_the_config_hash_tells_cas_apart_and_no_secrets(site, folder, ca, client
     same = Issued(client.certificate, client.key)
     (folder / "gw.key").write_bytes(same.key_bytes(DER))  # the same key in another form
     assert config() == first
-    assert set(public_digests(resolve_site(site(CLIENT)))) == {"certs_a/ca0.der", "certs_a/client.der"}
+    assert set(public_digests(resolve_site(site(CLIENT)))) == {"certs/ca0.der", "certs/client.der"}
     (folder / "ca.pem").write_bytes(Authority("yard CA").issued.certificate_bytes())
     assert config() != first
 

@@ -1,9 +1,11 @@
 """A VM whose heap is full: the firmware gets its MemoryError, and where it cannot, the run ends with a sentence. Nothing hangs."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from satama.places import FIRMWARE
 from satama_sim import Cabinet, SimError
 
 SITE = Path(__file__).parents[2] / "sim/sites/sdm630.toml"
@@ -51,8 +53,7 @@ while True:
 
 
 def cabinet(folder: Path, program: str, heap_bytes: int) -> Cabinet:
-    (folder / "gateway").mkdir()
-    (folder / "gateway/__init__.py").write_text("")
+    shutil.copytree(FIRMWARE, folder, dirs_exist_ok=True)
     (folder / "boot.py").write_text("")
     (folder / "main.py").write_text(FILL + program)
     return Cabinet(SITE, seed=7, firmware=folder, heap_bytes=heap_bytes)

@@ -33,7 +33,7 @@ def test_no_cut_of_a_sample_of_all_loses_or_renames_anything(request):
 
 # --- the plan
 
-TRUTH = Truth(2400, Schedule(0, 0), "", {}, {}, set(), {}, True)
+TRUTH = Truth(2400, Schedule(0, 0), "", {}, {}, set(), {}, {}, True)
 
 
 def test_everything_is_each_mode_at_each_operation():
@@ -66,13 +66,16 @@ def sample(seq, wire="a", value=7, epoch=1, at=None):
     return Sample(wire, START_S + (seq if at is None else at), value, "", epoch, seq)
 
 
-def judge(samples, ledger=None, durable=range(1, 80)):
+def judge(samples, ledger=None, lost_max=10, told=((1, 1),)):
     """Violations of a gateway that delivered `samples`, where numbers 1 to 99 of "a" were taken, one a second."""
     witness = Witness("root/site/gateway", lambda: 0)
     for one in samples:
         witness._take([one])
+    witness.events = [{"ep": epoch, "sq": seq, "event": "leak", "utc": START_S} for epoch, seq in told]
+    witness.events.append({"ep": 2, "sq": 1, "event": "started", "lost_max": lost_max, "utc": START_S})
     keys = {(1, seq, "a"): seq * SECOND for seq in range(1, 100)}
-    truth = Truth(0, Schedule(0, 0), "", dict.fromkeys(keys, "7 "), keys, set(keys) - {(1, 1, "a")}, NAMES, True)
+    values, delivered = dict.fromkeys(keys, "7 "), set(keys) - {(1, 1, "a")}
+    truth = Truth(0, Schedule(0, 0), "", values, keys, delivered, {(1, 1): 5 * SECOND}, NAMES, True)
     cabinet = SimpleNamespace(timeline=SimpleNamespace(now_us=CUT_US))
     after = Aftermath(SimpleNamespace(cabinet=cabinet, witness=witness, _first=0, _end=1), truth, random.Random(1))
     rows = ledger or [["meter/power", 99, 99, 0, 0, 0]]
@@ -91,6 +94,15 @@ def test_a_gateway_that_did_all_right_is_not_blamed():
 def test_what_was_younger_than_the_bound_may_be_lost():
     assert judge(ALL[:90], [["meter/power", 90, 90, 0, 0, 0]]) == []
     assert judge(ALL[:88], [["meter/power", 88, 88, 0, 0, 0]]) == ["missing"]
+
+
+def test_more_losses_than_the_start_said_are_noticed():
+    assert judge(ALL[:90], [["meter/power", 90, 90, 0, 0, 0]], lost_max=9) == []
+    assert judge(ALL[:90], [["meter/power", 90, 90, 0, 0, 0]], lost_max=8) == ["unsaid"]
+
+
+def test_an_event_that_did_not_come_is_missed():
+    assert judge(ALL, told=()) == ["missing"]
 
 
 def test_a_sample_that_is_neither_there_nor_counted_as_dropped_is_missed():

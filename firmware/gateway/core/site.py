@@ -20,11 +20,12 @@ _HIDES = {
 }  # column that says of a row whether its device has a pseudonym; without one it goes by the device
 
 
-def load(file):
-    """The body of a compiled site, read from a binary file, which stays open for its tables.
+def load(file, start=0, size=None):
+    """The body of a compiled site, read from a binary file, which stays open for its tables; it is `size` bytes from `start` on, without
+    a size all that the file has there.
 
     SettingError: SHORT (cut off), CRC (damaged), INVALID (another format)."""
-    body, at = _head(file)
+    body, at = _head(file, start, size)
     texts, empty = {}, []
     rows = None
     for line in lines(file, at):
@@ -43,29 +44,34 @@ def load(file):
     return body
 
 
-def head(file):
+def head(file, start=0, size=None):
     """What of the body is no table, of a file that is whole."""
-    return _head(file)[0]
+    return _head(file, start, size)[0]
 
 
-def _head(file):
+def _head(file, start, size):
     """That, and where the tables begin."""
-    start = _check(file)
+    start = _check(file, start, size)
     for line in lines(file, start):
         return _shared(json.loads(line.rstrip(b",") + b"}"), {}, []), start + len(line) + 1
     raise SettingError(SHORT)
 
 
-def _check(file):
+def _check(file, start, size):
     """Where the body begins."""
-    file.seek(0)
+    if size is None:
+        size = file.seek(0, 2) - start
+    file.seek(start)
     found = file.read(_LONGEST_HEAD)
     end = found.find(b"\n")
     words = found[:end].split(b" ") if end > 0 else ()
     if len(words) != 4 or words[0] != b"satama-site" or words[1] != VERSION:
         raise SettingError(INVALID)
     left = int(words[2])
-    file.seek(end + 1)
+    if end + 1 + left != size:
+        raise SettingError(SHORT)
+    start += end + 1
+    file.seek(start)
     crc = 0
     while left > 0:
         piece = file.read(min(left, PIECE))
@@ -73,11 +79,9 @@ def _check(file):
             raise SettingError(SHORT)
         crc = crc32(piece, crc)
         left -= len(piece)
-    if file.read(1):
-        raise SettingError(SHORT)
     if crc != int(words[3], 16):
         raise SettingError(CRC)
-    return end + 1
+    return start
 
 
 def _shared(value, texts, empty):

@@ -23,6 +23,7 @@ _RADIO_SAFE_MS = const(1800000)  # not much longer than that may pass without a 
 _PLANNED = const(1)
 _TRIAL = const(2)
 _UNSETTLED = const(4)
+_STOPPED = const(8)
 _MOST = const(255)
 
 
@@ -38,6 +39,7 @@ class Boots:
         self.number = (known[0] + 1) & 0xFFFFFFFF
         self.failures = known[1]  # starts in a row, before this one, that did not live
         self.planned = bool(known[2] & _PLANNED)  # the start before this one ended on purpose
+        self.stopped = bool(known[2] & _STOPPED)  # or at the prompt: nobody's failure, but what was only in RAM is gone
         self.last_uptime_s = known[3]
         self._brown_out = power_on and bool(known[2] & _UNSETTLED)
         if self._brown_out:
@@ -59,6 +61,12 @@ class Boots:
         doubtful = self.failures + (1 if self._brown_out else 0)
         return min(_RADIO_LATER_MS << min(doubtful - 1, 8), _RADIO_LATEST_MS) if doubtful else _RADIO_MS
 
+    def forgive(self):
+        """The starts that failed were another application's, which runs no more."""
+        self.failures = 0
+        self.safe = False
+        self._stands = 1
+
     def settled(self):
         """The supply has proved itself: what comes from here on counts."""
         self._flags = 0
@@ -71,6 +79,11 @@ class Boots:
         """It ends on purpose now: no failure, and the next start tries everything."""
         self._stands = min(self._stands, self.failures)
         self._flags = _PLANNED | _TRIAL
+
+    def stop(self):
+        """Somebody wants the prompt. No failure, and the next start tries everything."""
+        self.plan()
+        self._flags = _STOPPED | _TRIAL
 
     def record(self, uptime_s):
         """The bytes to be kept."""

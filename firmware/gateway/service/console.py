@@ -5,6 +5,7 @@ no harm: lines are bounded, and what is no request is answered with where to fin
 """
 
 import asyncio
+import gc
 import json
 import sys
 
@@ -17,7 +18,10 @@ _PIECE = const(64)  # 5 ms at 115200 baud
 _RECORD_SEPARATOR = const(0x1E)
 _LF = const(0x0A)
 _CR = const(0x0D)
+_SHORT = '\n\x1e{"error": "too little memory for that now", "id": null, "ok": false}\n'
 _CAN = const(0x18)  # Ctrl-X forgets a half-typed line
+_CTRL_C = const(3)
+_CTRL_E = const(5)  # up to here: what a tool that looks for MicroPython's prompt sends
 
 
 class Console:
@@ -46,10 +50,12 @@ class Console:
             if line or self._too_long:
                 await self._handle(bytes(line))
             self._clear()
-        elif byte == _RECORD_SEPARATOR or byte == _CAN:
+        elif byte == _RECORD_SEPARATOR or byte == _CAN or byte <= _CTRL_E:
             self._clear()
             if byte == _RECORD_SEPARATOR:
                 self._line.append(byte)
+            elif byte == _CTRL_C:
+                sys.stdout.write("the gateway runs on; for the prompt ask for: repl\r\n")
         elif len(line) < _LONGEST:
             line.append(byte)
         else:
@@ -60,10 +66,14 @@ class Console:
         self._too_long = False
 
     async def _handle(self, line):
-        if line[:1] == b"\x1e":
-            await self._answer_tool(line[1:])
-        else:
-            await self._answer_person(line)
+        tool = line[:1] == b"\x1e"
+        try:
+            await (self._answer_tool(line[1:]) if tool else self._answer_person(line))
+        except MemoryError:  # who asks must not bring a gateway down
+            lend.drop("service.requests", "service.wording")
+            gc.collect()
+            self.refused += 1
+            sys.stdout.write(_SHORT if tool else "too little memory for that now; try again\r\n")
 
     async def _ask(self, *words):
         from gateway.service.requests import Requests

@@ -9,6 +9,7 @@ import time
 
 import esp32
 import machine
+import micropython
 from micropython import const
 
 from gateway.core import rtc_memory
@@ -23,15 +24,19 @@ _FEED_MS = const(5000)
 _SETTLED_MS = const(2000)  # ten brown-outs may fall into five seconds
 _BEFORE_RESET_S = const(5)  # a crash loop turns slowly, and somebody at the console can read why
 _SOON_S = const(2)
+_WINDOW_MS = const(3000)  # so long after a reset Ctrl-C leads to the prompt
 _REPEATS_MS = const(600000)  # running out of memory twice in so long is no accident
 _PAUSE_MS = const(30000)
 _PAUSE_MOST_MS = const(600000)
 
 
 class Health:
-    """To be made first of all: from then on the start counts. open() it when there are rooms."""
+    """To be made first of all: from then on the start counts. open() it when there are rooms.
 
-    def __init__(self):
+    `others`: the starts before were those of an update that is undone now.
+    """
+
+    def __init__(self, others=False):
         self._began = time.ticks_ms()
         self.rtc = rtc_memory.Shared(machine.RTC().memory)
         self._boots_area = self.rtc.area(rtc_memory.BOOTS)
@@ -42,6 +47,8 @@ class Health:
         self._crash = crash.unpacked(self._crash_area.memory())
         if not self._crash:
             self._crash = self._unexplained()
+        if others:
+            self.boots.forgive()
         self._boots_area.memory(self.boots.record(0))
         self._watchdog = None
         self._settled = False
@@ -49,6 +56,7 @@ class Health:
         self.watch = None
         self._state = None
         self._note = None
+        self.prompt_until_ms = None  # of uptime: so long Ctrl-C leads to MicroPython's prompt
         self.shortages = 0  # how often memory ran out, and the task went on
 
     def _kept(self):
@@ -62,7 +70,7 @@ class Health:
     def _unexplained(self):
         """What is told of a start that ended without a word: it had not planned to, and the power was not cut."""
         boots = self.boots
-        if boots.powered_on or boots.planned or self._cause == machine.PWRON_RESET:
+        if boots.powered_on or boots.planned or boots.stopped or self._cause == machine.PWRON_RESET:
             return None
         error = "watchdog: nothing went on" if self._cause == machine.WDT_RESET else "reset without a word"
         return False, {"error": error, "task": "?", "at": "", "uptime_s": boots.last_uptime_s}
@@ -79,6 +87,7 @@ class Health:
         self._note = note
         self._flush = flush
         self.watch = Watch(clock)
+        self.prompt_until_ms = self._born_ms + _WINDOW_MS - time.ticks_diff(time.ticks_ms(), self._began)
         if not self._crash:
             self._crash = crash.unpacked(state.get(CRASH_KEY))
 
@@ -176,11 +185,21 @@ class Health:
                 self.keep()
             if self.boots.safe and uptime_s >= self.boots.safe_s:
                 self.restart()
-            await asyncio.sleep_ms(_FEED_MS)
+            await asyncio.sleep_ms(self._mind_prompt())
 
     def _uptime_s(self):
         """Seconds since this start, which ticks that go through a soft reset do not tell."""
         return (self._clock.uptime_ms() - self._born_ms) // 1000 if self.watch else 0
+
+    def _mind_prompt(self):
+        """From a moment on Ctrl-C is a character like any other, but in safe mode. Returns the milliseconds until the next look."""
+        left = _FEED_MS
+        if self.prompt_until_ms is not None and not self.boots.safe:
+            left = self.prompt_until_ms - self._clock.uptime_ms()
+            if left <= 0:
+                self.prompt_until_ms, left = None, _FEED_MS
+                micropython.kbd_intr(-1)
+        return min(left, _FEED_MS)
 
     # --- the end
 
@@ -190,15 +209,14 @@ class Health:
         self._record(task, error)
         print("satama: restarting in {} s".format(_BEFORE_RESET_S))
         time.sleep(_BEFORE_RESET_S)
-        self._save()
+        self.save()
         machine.reset()
 
     def restart(self):
         """On purpose: nothing is lost, and the next start tries everything. Does not return."""
-        self.excuse()
-        if self._settled:
-            self.keep()
-        self._save()
+        self.boots.plan()
+        self.leave()
+        self.save()
         machine.reset()
 
     def restart_soon(self):
@@ -210,12 +228,18 @@ class Health:
         await asyncio.sleep_ms(1000 * _SOON_S)
         self.restart()
 
+    def leave(self):
+        """What is known of the starts is to outlive this one's end, which comes now."""
+        self._boots_area.memory(self.boots.record(0))
+        if self._settled:
+            self.keep()
+
     def excuse(self):
         """This start ends on purpose."""
         self.boots.plan()
         self._boots_area.memory(self.boots.record(0))
 
-    def _save(self):
+    def save(self):
         if self._state and self._settled:
             try:
                 self._flush()

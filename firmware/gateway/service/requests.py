@@ -3,9 +3,10 @@
 Loaded for each request, and let go afterwards.
 """
 
+import sys
 from binascii import hexlify
 
-from gateway.core import exact
+from gateway.core import exact, lend
 from gateway.core.errors import SettingError
 from gateway.core.quality import quality, reason_name
 from gateway.core.record import EVENTS
@@ -24,8 +25,15 @@ HELP = (
         "exchange",
         "exchange POINT OLD_END NEW_START [OLD_SERIAL NEW_SERIAL]: this meter was exchanged; its last and first reading",
     ),
+    ("selftest", "does everything in this cabinet work, now? a line for each thing"),
+    ("slots", "which application runs, and whether it is on trial"),
+    (
+        "switch",
+        "start with the application in the other slot, on trial: if it does not prove itself, this one comes back",
+    ),
     ("crash", "what went wrong before the last restart that was not meant"),
     ("restart", "start again, on purpose: nothing is lost; ends safe mode"),
+    ("repl", "stop for MicroPython's prompt: Ctrl-C works for a minute; ends with a reset"),
     ("calibrate", "calibrate POINT VALUE: the probe stands in this now; twice for a line; VALUE forget: as delivered"),
 )
 _QUALITY = ("good", "uncertain", "bad")
@@ -48,12 +56,21 @@ class Requests:
 
     def answer(self, name, of=None, value=None):
         """The dict for a request about the thing that is named, or a coroutine that gives it; None for an unknown one."""
-        if name in ("help", "status", "points", "ledger", "buses", "crash", "restart"):
+        if name in ("help", "status", "points", "ledger", "buses", "crash", "restart", "repl"):
             return getattr(self, name)()
         if name == "trace":
             return self.trace(of)
         if name == "identify":
             return self.identify(of)
+        if name == "selftest":
+            try:
+                from gateway.service import selftest
+            finally:  # also when there was no memory for all of it
+                lend.drop("service.selftest", "service.selftest_field")
+                sys.modules.pop("slots", None)
+            return selftest.selftest(self._rooms)
+        if name in ("slots", "put", "switch"):
+            return self._update(name, of, value)
         if name == "history" and of:
             from gateway.service.history import history
 
@@ -63,6 +80,19 @@ class Requests:
 
             return exchange.declare(self._rooms, ([of] if of else []) + str(value or "").split())
         return self.calibrate(of, value) if name == "calibrate" and of and value else None
+
+    def _update(self, name, of, value):
+        from gateway.service import update
+
+        if name == "put":
+            answer = update.put(self._rooms, of, value)
+        elif name == "switch":
+            answer = update.switch(self._rooms)
+        else:
+            answer = update.members(self._rooms) if of == "members" else update.slots(self._rooms)
+        lend.drop("service.update")
+        sys.modules.pop("slots", None)
+        return answer
 
     def help(self):
         return {"requests": [{"name": name, "about": about} for name, about in HELP]}
@@ -76,6 +106,14 @@ class Requests:
 
     def restart(self):
         return {"restarting_in_s": self._rooms.health.restart_soon()}
+
+    def repl(self):
+        """How to get in and out of the prompt; who does not come leaves the gateway as it is."""
+        from gateway.service import prompt
+
+        answer = prompt.offer(self._rooms)
+        lend.drop("service.prompt")
+        return answer
 
     def buses(self):
         rows = []

@@ -21,6 +21,15 @@ def text(name, answer):
             yield "  {} starts before this one failed".format(answer["failures"])
         if answer["crash"]:
             yield "  last crash: {}; more: crash".format(answer["crash"])
+    elif name == "selftest":
+        for row in answer["checks"]:
+            mark = "ok " if row["ok"] else "RED" if row["ok"] is False else "..." if row.get("waits") else " - "
+            yield "  {} {:8} {:32} {}".format(mark, row["check"], row["of"], row["said"])
+        yield (
+            "  passed"
+            if answer["passed"]
+            else "  NOT PASSED: what is RED is wrong, what is ... takes a while: ask again"
+        )
     elif name == "crash":
         for key in ("error", "task", "at", "uptime_s", "of_epoch", "heap_free", "heap_largest"):
             if key in answer:
@@ -29,6 +38,16 @@ def text(name, answer):
             yield "  none is known"
     elif name == "restart":
         yield "  restarting in {} s".format(answer["restarting_in_s"])
+    elif name == "slots":
+        yield "  slot {running} runs, version {version}, config {config}".format(**answer)
+        if answer["on_trial"]:
+            yield "  on trial: slot {active} comes back unless it proves itself".format(**answer)
+        yield "  the other slot: " + (answer["other"] or "empty")
+    elif name == "switch":
+        yield "  " + (answer.get("result") or "slot {switching_to} is tried in {restarting_in_s} s".format(**answer))
+    elif name == "repl":
+        yield "  in:  {in}, within {within_s} s; the gateway stops then, and keeps what it has".format(**answer)
+        yield "  out: {out}, or mpremote reset; by itself in {by_itself_s} s".format(**answer)
     elif name == "buses":
         for row in answer["units"]:
             alive = "alive " if row["alive"] else "SILENT"

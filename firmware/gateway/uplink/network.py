@@ -1,17 +1,17 @@
-"""The interfaces: Wi-Fi or Ethernet, and whatever has the same methods (PPP over a modem, one day).
+"""The interfaces: Wi-Fi, Ethernet (see ethernet.py), and whatever has the same methods (PPP over a modem, one day).
 
 is_up()            is there an address?
 bring_up(alive)    a coroutine that tries once and says whether there is; when not, `reason` says why; calls alive() as it waits
 take_down()        switch it off: bring_up() then starts over with it, for drivers that got stuck
 is_linked()        is there a carrier, so that only the address is missing?
 dns_servers()      addresses of the name servers, as texts
+address()          its own address, as text
 rssi()             dBm, 0 where there is no such thing
 """
 
 import asyncio
 
 import network
-from machine import Pin
 from micropython import const
 
 _CONNECT_S = const(30)
@@ -27,7 +27,8 @@ _WIFI_REASONS = {
 }  # network.STAT_...: not every port has all the names
 
 
-def _name_servers(interface):
+def name_servers(interface):
+    """Those that DHCP has named."""
     server = interface.ifconfig()[3]
     return [server] if server != "0.0.0.0" else []
 
@@ -54,7 +55,10 @@ class WifiLink:
         return self.is_up()  # the driver does not tell the two apart
 
     def dns_servers(self):
-        return _name_servers(self._wlan)
+        return name_servers(self._wlan)
+
+    def address(self):
+        return self._wlan.ifconfig()[0]
 
     async def bring_up(self, alive):
         """Takes at most about 32 s. What it does not reach the driver goes on trying by itself."""
@@ -85,48 +89,3 @@ class WifiLink:
 
     def take_down(self):
         self._wlan.active(False)
-
-
-class EthernetLink:
-    """`spec` names the PHY and its management pins, as the board file gives them."""
-
-    def __init__(self, spec):
-        self._lan = network.LAN(
-            mdc=Pin(spec["mdc"]),
-            mdio=Pin(spec["mdio"]),
-            power=None,
-            phy_type=getattr(network, "PHY_" + spec["phy"]),
-            phy_addr=spec["phy_addr"],
-        )
-        self.reason = NO_NETWORK
-
-    def is_up(self):
-        return self._lan.isconnected()
-
-    def rssi(self):
-        return 0
-
-    def is_linked(self):
-        return self._lan.status() in (network.ETH_CONNECTED, network.ETH_GOT_IP)
-
-    def dns_servers(self):
-        return _name_servers(self._lan)
-
-    async def bring_up(self, alive):
-        """Takes at most 30 s."""
-        self._lan.active(True)
-        for _ in range(_CONNECT_S * 1000 // _STEP_MS):
-            alive()
-            if self._lan.isconnected():
-                return True
-            await asyncio.sleep_ms(_STEP_MS)
-        self.reason = "no address from DHCP" if self.is_linked() else "no cable"
-        return False
-
-    def take_down(self):
-        self._lan.active(False)
-
-
-def link(spec):
-    """The link that a site's "network" asks for."""
-    return EthernetLink(spec) if spec["kind"] == "lan" else WifiLink(spec)

@@ -39,6 +39,7 @@ class Sender:
         self.connects = 0
         self.last_error = ""
         self.published = 0
+        self.confirmed_ms = 0  # uptime at the last of them
         self._diag_due_ms = 0
 
     async def run(self, alive):
@@ -139,6 +140,7 @@ class Sender:
 
     def _confirmed(self, keys):
         self.published += 1
+        self.confirmed_ms = self._clock.uptime_ms()
         self._journal.acknowledged(keys)
 
     async def _introduce(self, schemas):

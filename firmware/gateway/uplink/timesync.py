@@ -57,7 +57,7 @@ class TimeSync:
         self.votes = Votes(len(hosts))
         if clock.synced:
             self.votes.carried(clock.uptime_ms())
-        self._has_asked = False
+        self.has_asked = False
         self._due_ms = 0
         self._hourly_ms = 0
         self._retry_ms = _MINUTE_MS
@@ -72,14 +72,14 @@ class TimeSync:
         while True:
             if self.is_due() and is_up():
                 changed(await self.poll())
-                self._has_asked = True
+                self.has_asked = True
             alive()
-            await asyncio.sleep_ms(_LOOK_MS if self._has_asked else _LOOK_FIRST_MS)
+            await asyncio.sleep_ms(_LOOK_MS if self.has_asked else _LOOK_FIRST_MS)
 
     async def first(self, most_ms):
         """Wait for the end of the first poll, but no longer than that: what is sent with its time from the start needs no event later."""
         until = self._clock.uptime_ms() + most_ms
-        while not self._has_asked and self._clock.uptime_ms() < until:
+        while not self.has_asked and self._clock.uptime_ms() < until:
             await asyncio.sleep_ms(_STEP_MS)
 
     def is_due(self):

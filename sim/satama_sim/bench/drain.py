@@ -167,6 +167,7 @@ def _firmware(folder: Path) -> Path:
     """Nothing but that program: the packets need the room."""
     place = folder / "firmware"
     place.mkdir()
-    shutil.copy(places.FIRMWARE / "boot.py", place)
+    for name in ("boot.py", "archive.py", "slots.py"):
+        shutil.copy(places.FIRMWARE / name, place)
     shutil.copy(_PROGRAM, place / "main.py")
     return place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import random
 import struct
 import termios
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 
 from ..net import Network
 from ..timeline import Event, RealClock, Timeline, VirtualClock
+from ..vm.modules.ops import FOREVER as NO_KEY
 from ..vm.modules.ops import POWER_ON, SOFT, WATCHDOG
 from ..vm.process import VmEnded, VmProcess, VmSilent
 from .calls import Calls
@@ -32,12 +34,14 @@ class Traits:
 
     costs: dict[str, int]
     has_counter: bool = True
+    counters: int = 8  # PCNT units
     tick_us: int = 10_000
     uarts: int = 3
     partitions: list[tuple[int, int, int, int, str]] = field(default_factory=list)  # type, subtype, offset, size, label
     flash_bytes: int = 4 << 20
     unique_id: bytes = b"\x24\x0a\xc4\x00\x00\x01"
     console_baud: int = 115200
+    machine: str = "Simulated board with ESP32"  # os.uname().machine
 
 
 class SimBoard:
@@ -68,6 +72,7 @@ class SimBoard:
         self.resets: list[tuple[int, str]] = []  # (when, why)
         self.calls = 0
         self.on_print: list[Callable[[bytes], None]] = []
+        self.bootloader: Callable[[int, str], None] | None = None  # (cause, why): starts what it finds, or nothing
         self.idle = False
         self.silence_s = 20.0  # real seconds without a call after which the firmware counts as hanging
         self.age_us = 0  # how long the chip claims to have been up at its start: to try the wrap of the ticks
@@ -79,6 +84,10 @@ class SimBoard:
         self.until_us = 0  # end of the current run: what comes then from outside, nobody knows yet
         self._console_in = bytearray()
         self._console_fed = False  # the VM may have bytes unread
+        self._console_busy_us = 0  # until then bytes that were typed are on the wire
+        self.raw_repl = False  # the mode of the prompt, which outlives a soft reset
+        self._interrupt_key = b""
+        self._interrupted = False  # Ctrl-C was typed, and the VM does not know yet
         self.watchdog: tuple[int, int] | None = None  # (timeout, last fed)
         self._watching: Event | None = None
         self.waking: Event | None = None  # end of deep sleep
@@ -87,9 +96,13 @@ class SimBoard:
     # --- power and resets
 
     def power_on(self) -> None:
+        self.forget_rtc()
+        self.boot(POWER_ON, "power on")
+
+    def forget_rtc(self) -> None:
+        """The chip had no power, or its reset pin was pulled."""
         self.rtc_offset_us = -self.timeline.now_us
         self.rtc_memory = b""
-        self.start(POWER_ON, "power on")
 
     def power_off(self) -> None:
         """The supply is cut: whatever ran is gone, flash and committed NVS stay."""
@@ -101,26 +114,42 @@ class SimBoard:
 
     def reset(self, cause: int, why: str) -> None:
         self.stop(soft=cause == SOFT)
-        self.start(cause, why)
+        self.boot(cause, why)
+
+    def boot(self, cause: int, why: str) -> None:
+        """Start, by way of the boot loader; a soft reset does without."""
+        if self.bootloader and cause != SOFT:
+            self.bootloader(cause, why)
+        else:
+            self.start(cause, why)
 
     def start(self, cause: int, why: str) -> None:
         self.resets.append((self.timeline.now_us, why))
         self.cause = cause
         self.boot_us = self.timeline.now_us + _START_US - self.age_us
-        self._vm = VmProcess(self._command, self.heap_bytes, self.flash.share(), self.silence_s)
+        self.raw_repl = self.raw_repl and cause == SOFT
+        silence_s = (
+            math.inf if self.clock.name == "real" else self.silence_s
+        )  # there the watchdog bites in its own time
+        self._vm = VmProcess(self._command, self.heap_bytes, self.flash.share(), silence_s)
         self._wait = Wait(self.boot_us + self.age_us, late=None)
         self.idle = False
 
-    def stop(self, soft: bool = False) -> None:
-        """A soft reset closes the sockets and leaves the watchdog and the Wi-Fi driver running, as the port's main.c does."""
+    def stop(self, soft: bool = False, heard: bool = True) -> None:
+        """A soft reset closes the sockets and leaves the watchdog and the Wi-Fi driver running, as the port's main.c does.
+
+        `heard`: what it has printed last is still seen.
+        """
         if self._vm:
-            self._drain_console()
+            if heard:
+                self._drain_console()
             self._vm.kill()
         self._vm = self._wait = None
         if self.waking:
             self.waking.cancel()
         self._console_in.clear()
         self._console_fed = False
+        self.let_interrupt(NO_KEY)
         self.nvs.reset()
         self.pins.reset()
         self.sockets.reset(close=soft)
@@ -160,14 +189,22 @@ class SimBoard:
         while True:
             if self._vm and self._wait is None:
                 self._serve_call(self._vm)
+                if self.clock.name == "real" and self._wait is None and self.timeline.now_us >= until_us:
+                    return  # it computes on, and is looked after in the next run
             elif not self._rest(until_us):
                 return
 
     def _serve_call(self, vm: VmProcess) -> None:
         try:
-            call = vm.next_call()
+            call = vm.next_call(self._meanwhile)
         except VmSilent as error:
             if not self.watchdog:
+                self.timeline.run_to(self.until_us)
+                if self._vm is not vm:
+                    return
+                interrupted, typed = self._interrupted, len(self._console_in)
+                if self._meanwhile() and (interrupted or len(self._console_in) < typed):
+                    return
                 self._drain_console()
                 raise SimError(f"{error}; the firmware hangs and no watchdog is on") from None
             self.timeline.run_to(max(self.timeline.now_us, sum(self.watchdog)))  # its event does the rest
@@ -175,6 +212,8 @@ class SimBoard:
         except VmEnded as error:
             self._drain_console()
             raise SimError(f"{error}; see what it printed on the console") from None
+        if call is None:
+            return
         self.calls += 1
         self.timeline.run_to(max(self.boot_us + call.now_us, self.timeline.now_us))
         if self._vm is not vm:
@@ -191,6 +230,23 @@ class SimBoard:
             self._answer(outcome)
         else:
             self._answer(*outcome)
+
+    def _meanwhile(self) -> bool:
+        """The VM computes. False when it need not be waited for any more: it was reset, or the run is over."""
+        vm = self._vm
+        assert vm
+        if self.clock.name == "real":
+            self._drain_console()
+            self.clock.wait_until(self.timeline.now_us)
+            self.timeline.run_to(max(self.timeline.now_us, min(self.clock.now_us(), self.until_us)))
+        if self._vm is not vm:
+            return False
+        if self._console_in:
+            self.console_unread()  # it may wait for a key, in C
+        if self._interrupted:
+            self._interrupted = False
+            vm.interrupt()
+        return self.clock.name != "real" or self.timeline.now_us < self.until_us
 
     def _begin_wait(self, wait: Wait) -> None:
         if wait.ticked and wait.deadline_us is not None:
@@ -210,7 +266,7 @@ class SimBoard:
         if wait is None:
             return
         now = self.timeline.now_us
-        if wait.interruptible and self.pins.due and wait.late:
+        if wait.late and (self._interrupted or (wait.interruptible and self.pins.due)):
             self._answer(*wait.late)
         elif wait.wake_us is not None and now < wait.wake_us:
             return
@@ -258,8 +314,9 @@ class SimBoard:
             quiet = 0
             behind = self.clock.now_us() - now
             if behind > 0:
+                vm = self._vm
                 self.timeline.run_to(now + behind)
-                if self._vm is None:
+                if self._vm is not vm:
                     return
                 now = self.timeline.now_us
         else:
@@ -267,7 +324,8 @@ class SimBoard:
             until = self.until_us if upcoming is None else min(upcoming, self.until_us)
             quiet = max(0, until - now - 1)
         try:
-            self._vm.answer(now - self.boot_us, result, data, quiet, len(self.pins.due))
+            ctrl_c, self._interrupted = self._interrupted, False
+            self._vm.answer(now - self.boot_us, result, data, quiet, len(self.pins.due), ctrl_c)
         except VmEnded as error:
             raise SimError(f"{error}; see what it printed on the console") from None
 
@@ -281,15 +339,39 @@ class SimBoard:
     # --- the console
 
     def send_console(self, data: bytes) -> None:
-        """Type on the serial console."""
+        """Type on the serial console, behind what is on the wire already."""
         char_us = 10_000_000 // self.traits.console_baud
+        self._console_busy_us = max(self._console_busy_us, self.timeline.now_us) + len(data) * char_us
+        self.timeline.at(self._console_busy_us, lambda: self._arrived(data))
 
-        def arrive() -> None:
-            if not self._vm:
-                return
-            self._console_in.extend(data[: _CONSOLE_BUFFER * 8 - len(self._console_in)])
+    def _arrived(self, data: bytes) -> None:
+        if not self._vm:
+            return
+        if self._interrupt_key and self._interrupt_key in data:  # the driver keeps that key for itself
+            data = data.replace(self._interrupt_key, b"")
+            self._interrupted = True
+        self._console_in.extend(data[: _CONSOLE_BUFFER * 8 - len(self._console_in)])
 
-        self.timeline.after(len(data) * char_us, arrive)
+    @property
+    def interruptible(self) -> bool:
+        """Whether Ctrl-C on the console stops what runs."""
+        return bool(self._interrupt_key)
+
+    def let_interrupt(self, key: int) -> None:
+        """The key that raises KeyboardInterrupt from now on; NO_KEY: none."""
+        self._interrupt_key = bytes((key & 0xFF,)) if key != NO_KEY else b""
+        self._interrupted = False
+
+    def typed(self, last: bytes) -> bytes:
+        """What was typed and not read yet, up to the first one of the keys `last`."""
+        assert self._vm
+        if self._console_fed:
+            self._console_in[:0] = self._vm.take_back()
+            self._console_fed = False
+        end = next((at + 1 for at, key in enumerate(self._console_in) if key in last), len(self._console_in))
+        part = bytes(self._console_in[:end])
+        del self._console_in[:end]
+        return part
 
     def _drain_console(self) -> None:
         assert self._vm

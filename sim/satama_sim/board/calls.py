@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..vm.modules import ops
+from ..vm.process import MODULES
 from .flash import BLOCK, PAGE
 from .socket_calls import SocketCalls
 from .sockets import POLLHUP, POLLIN, POLLOUT, Sockets
@@ -20,7 +21,7 @@ from .wait import Answer, SimError, Wait
 if TYPE_CHECKING:
     from .board import SimBoard
 
-_COUNTER_UNITS = 8
+_MAY_END_A_COMMAND = b"\x01\x02\x03\x04\x05\r"
 _SCAN_US = 2_000_000  # all channels, one after the other
 
 Handler = Callable[[int, bytes], "int | Answer | Wait | None"]
@@ -43,6 +44,8 @@ class Calls:
             (ops.IRQ_DONE, lambda arg, data: self.board.pins.handled()),
             (ops.RESET, self._reset),
             (ops.IDLE, self._ended),
+            (ops.CONSOLE_READ, self._console_read),
+            (ops.KBD_INTR, lambda arg, data: self.board.let_interrupt(arg) or 0),
             (ops.NO_MEMORY, self._no_memory),
             (ops.PIN_MODE, lambda arg, data: self.board.pins.mode(arg, data[0], data[1])),
             (ops.PIN_SET, lambda arg, data: self.board.pins.set(arg >> 1, arg & 1)),
@@ -96,6 +99,8 @@ class Calls:
             "unique_id": list(self.board.traits.unique_id),
             "has_counter": self.board.traits.has_counter,
             "frozen": self.board.frozen,
+            "machine": self.board.traits.machine,
+            "raw_repl": self.board.raw_repl,
         }
         return 0, json.dumps(birth).encode()
 
@@ -140,14 +145,23 @@ class Calls:
             if data:  # without a time nothing but the power switch wakes it
                 sleep_us = struct.unpack("<Q", data)[0]
                 self.board.waking = self.board.timeline.after(
-                    sleep_us, lambda: self.board.start(ops.DEEP_SLEEP, "end of deep sleep")
+                    sleep_us, lambda: self.board.boot(ops.DEEP_SLEEP, "end of deep sleep")
                 )
         else:
             self.board.reset(ops.SOFT if arg else ops.HARD, "soft reset" if arg else "reset by the firmware")
 
-    def _ended(self, arg: int, data: bytes) -> Wait:
+    def _ended(self, arg: int, data: bytes) -> Answer:
         self.board.idle = True
-        return Wait(None)
+        return 0, (MODULES / "board_repl.py").read_bytes()
+
+    def _console_read(self, arg: int, data: bytes) -> Wait | Answer:
+        self.board.raw_repl = bool(arg)
+
+        def ready() -> Answer | None:
+            typed = self.board.typed(_MAY_END_A_COMMAND)
+            return (0, typed) if typed else None
+
+        return ready() or Wait(None, ready)
 
     def _adc_read(self, arg: int, data: bytes) -> Answer:
         source = self.board.pins.adc.get(arg)
@@ -156,7 +170,7 @@ class Calls:
         return (source() if source else 0), struct.pack("<I", hold_us)
 
     def _counter_on(self, arg: int, data: bytes) -> int:
-        if not self.board.traits.has_counter or data[1] >= _COUNTER_UNITS:
+        if not self.board.traits.has_counter or data[1] >= self.board.traits.counters:
             return -errno.EINVAL
         self.board.pins.counter_on(data[1], arg, data[0])
         return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class Nvs:
     """Keys are `namespace NUL key`; integers and blobs live in separate drawers, as in ESP-IDF."""
@@ -9,6 +11,7 @@ class Nvs:
     def __init__(self) -> None:
         self.committed: dict[tuple[int, bytes], bytes] = {}
         self._pending: dict[tuple[int, bytes], bytes | None] = {}
+        self.on_commit: Callable[[], None] = lambda: None
 
     def reset(self) -> None:
         """A reset forgets what was not committed."""
@@ -37,3 +40,4 @@ class Nvs:
             else:
                 self.committed[key] = value
         self._pending.clear()
+        self.on_commit()

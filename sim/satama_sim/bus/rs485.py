@@ -56,6 +56,7 @@ class Rs485Bus:
         self.slaves = slaves
         self.gaps_us = gaps_us  # silence that a unit wants before the next request
         self.connected = True  # the plug of the bus at the cabinet
+        self.switches: list[tuple[int, int]] = []  # (GPIO, level) without which the transceiver is dead
         self.echo = False  # the master's receiver hears what it sends
         self.collisions = 0
         self.cut_frames = 0  # direction pin released too early, or not driven at all
@@ -110,6 +111,8 @@ class Rs485Bus:
                 for at, byte in enumerate(data)
                 if self.pins.high_throughout(self.de_pin, start_us + at * char_us, start_us + (at + 1) * char_us)
             )
+        if any(self.pins.level(gpio, start_us) != level for gpio, level in self.switches):
+            data = b""
         if data and self.echo and self._uart:
             self._uart.receive(start_us, char_us, data)
         if data and self.connected:

@@ -36,8 +36,9 @@ _OUTAGE_S = 2 * 3600  # at most, where the journal does not run full before
 _OVERFLOW_S = 30  # so long it goes on then
 _OFF_S = 3
 _PATIENCE_S = 600  # for the backlog
-_DESPAIR_S = 10  # a queue that is empty, and a sample missing: no use to wait longer
-_FRESH = 60  # samples that may be queued although the backlog is in: those of the last seconds
+_DESPAIR_S = 20  # a queue that is empty, and a sample missing: no use to wait longer
+HEAP_BYTES = 8 << 20  # memory is not what is tried here, and collecting garbage would take a fifth of the time
+_FRESH = 30  # samples that may be queued although the backlog is in: those of the last seconds
 _MOST_NAMED = 3  # samples that a violation names
 DURABILITY_S = 10
 
@@ -58,6 +59,7 @@ class Truth(NamedTuple):
     values: dict[Key, str]
     taken_us: dict[Key, int]
     delivered: set[Key]  # in the base; the others were dropped by policy there
+    events: dict[tuple[int, int], int]  # (epoch, sequence number) of what the base told -> when, as `taken_us`
     names: dict[str, str]
     agrees: bool  # base and reference name every sample alike
 
@@ -66,7 +68,7 @@ class Violation(NamedTuple):
     op: int
     mode: str
     seed: int
-    kind: str  # start, missing, uncounted, identity, altered, ledger, backlog, storm
+    kind: str  # start, missing, uncounted, unsaid, identity, altered, ledger, backlog, storm
     what: str
 
 
@@ -90,7 +92,8 @@ class Life:
         self.on_operation, self.schedule = on_operation, schedule
         self.operations = 0
         self._hash = hashlib.sha256()
-        self.cabinet = Cabinet(site, seed=seed, vm=vm, firmware=firmware, journal_bytes=journal_bytes, keep=False)
+        options: dict[str, Any] = {"firmware": firmware, "journal_bytes": journal_bytes, "heap_bytes": HEAP_BYTES}
+        self.cabinet = Cabinet(site, seed=seed, vm=vm, keep=False, **options)
         self.witness = Witness(self.cabinet.broker.base, lambda: self.cabinet.timeline.now_us)
         self.cabinet.broker = self.witness
         part = self.cabinet.compiled.board.partitions["journal"]
@@ -155,6 +158,13 @@ class Life:
         self.cabinet.run(_OFF_S)
         self.cabinet.restore_power()
 
+    def told_us(self) -> dict[tuple[int, int], int]:
+        """When each event happened, to the second."""
+        return {
+            (event["ep"], event["sq"]): (event["utc"] - self.cabinet.start_unix_s) * SECOND
+            for event in self.witness.events
+        }
+
     def first_drop_us(self) -> int:
         """When the gateway first said that it dropped samples, in simulated time; never: far in the future."""
         told = [event["utc"] for event in self.witness.events if event.get("event") == "dropped"]
@@ -180,6 +190,7 @@ def find_truth(seed: int, **options: Any) -> Truth:
         taken, delivered = base.taken_us(), set(base.witness.seen)
         values = {key: seen.value for key, seen in base.witness.seen.items()}
         names = {wire: view.name for wire, view in base.witness.streams.items()}
+        events = base.told_us()
         if not delivered:
             raise SimError(f"nothing arrived at the broker; the gateway printed: {base.cabinet.console_text()[-2000:]}")
     assert base.schedule
@@ -193,7 +204,7 @@ def find_truth(seed: int, **options: Any) -> Truth:
         agrees = all(more.get(key) == values[key] for key, at_us in taken.items() if at_us < ends_us)
         if agrees:
             values, taken = more | values, comparable | taken
-    return Truth(base.operations, base.schedule, base.digest, values, taken, delivered, names, agrees)
+    return Truth(base.operations, base.schedule, base.digest, values, taken, delivered, events, names, agrees)
 
 
 class Storm:
@@ -316,30 +327,55 @@ class Aftermath:
 
     def _settle(self) -> dict[str, Any]:
         """Run until the backlog is in; the ledger then."""
-        cab = self.cabinet
+        cab, seen = self.cabinet, self.witness.seen
         end_us = cab.timeline.now_us + _PATIENCE_S * SECOND
-        despair_us = None
+        look_us = 0
+        despaired = False
+        old, late = self._missing(), self._late()
         cab.run(6)
         while True:
             cab.run(1)
             if not cab.board.powered:
                 continue  # the second cut
+            old, late = ([key for key in keys if key not in seen] for keys in (old, late))
+            all_here = bool(seen) and not old and len(late) <= self._lost_max()
+            if not all_here and cab.timeline.now_us < look_us:
+                continue
+            look_us = cab.timeline.now_us + _DESPAIR_S * SECOND
             ledger = cab.ledger()
-            now_us = cab.timeline.now_us
-            if ledger["queued"] <= _FRESH and self.witness.seen:
-                if not self._missing():
-                    return ledger
-                despair_us = despair_us or now_us + _DESPAIR_S * SECOND
-                if now_us >= despair_us:
-                    return ledger
-            if now_us >= end_us:
+            empty = ledger["queued"] <= _FRESH and bool(seen)
+            if (empty and (all_here or despaired)) or cab.timeline.now_us >= end_us:
                 return ledger
+            despaired = empty
 
     def _missing(self) -> list[Key]:
         """Old enough to be safe when the power went, and not at the broker."""
         latest_us = self._cut_us - DURABILITY_S * SECOND
         seen = self.witness.seen
         return [key for key, taken_us in self.truth.taken_us.items() if taken_us < latest_us and key not in seen]
+
+    def _late(self) -> list[Key]:
+        """Not at the broker and taken too shortly before the power went to be safe."""
+        latest_us = self._cut_us - DURABILITY_S * SECOND
+        seen = self.witness.seen
+        return [
+            key for key, taken_us in self.truth.taken_us.items()
+            if latest_us <= taken_us < self._cut_us and key not in seen
+        ]  # fmt: skip
+
+    def _unsaid(self, dropped: dict[str, int]) -> list[Key]:
+        """Of those the ones that were not dropped by policy, as the gateway says: a journal this small has few blocks to give up."""
+        spans = [(event["first"], event["last"]) for event in self.witness.events if event.get("event") == "dropped"]
+        policy = {wire for wire, name in self.truth.names.items() if dropped.get(name)}
+        return [
+            key for key in self._late()
+            if key[2] not in policy or not any(first <= list(key[:2]) <= last for first, last in spans)
+        ]  # fmt: skip
+
+    def _lost_max(self) -> int:
+        """So many the gateway says that the cut can have cost."""
+        told = [event["lost_max"] for event in self.witness.events if event.get("event") == "started"]
+        return sum(told[-self._boots :])
 
     def _samples(self, ledger: dict[str, Any]) -> Iterator[tuple[str, str]]:
         names = self.truth.names
@@ -357,6 +393,18 @@ class Aftermath:
                 f"{name}: {count} samples older than {DURABILITY_S} s did not come, {allowed} were counted as dropped; such as "
                 + ", ".join(f"epoch {epoch} seq {seq}" for epoch, seq, _ in lost[:_MOST_NAMED]),
             )
+        late, lost_max = len(self._unsaid(dropped)), self._lost_max()
+        if late > lost_max:
+            yield (
+                "unsaid",
+                f"{late} samples of the last {DURABILITY_S} s did not come, the start said {lost_max} at most",
+            )
+        told = {(event["ep"], event["sq"]) for event in self.witness.events}
+        latest_us = self._cut_us - DURABILITY_S * SECOND
+        for epoch, seq in sorted(
+            key for key, at_us in self.truth.events.items() if at_us < latest_us and key not in told
+        ):
+            yield "missing", f"the event epoch {epoch} seq {seq} did not come"
         for before, after in self.witness.renamed[:_MOST_NAMED]:
             yield "identity", f"{names.get(before[2], before[2])}: {before[:2]} came again as {after[:2]}"
         for key, before, after in self.witness.altered[:_MOST_NAMED]:

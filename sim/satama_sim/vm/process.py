@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ _HEAD = struct.Struct("<HHIQI")
 _ANSWER = struct.Struct("<QiIHHI")
 _MAX_QUIET_US = 0xFFFFFFFF
 _POSTED = 0x8000
+_LOOK_S = 0.1
 _TALK_BYTES = 32 << 20  # so much on the console between two calls, and the firmware hangs in a loop of prints
 
 
@@ -79,8 +81,9 @@ class VmProcess:
             os.close(answers_r)
             os.close(calls_w)
 
-    def next_call(self) -> Call:
-        """Wait for the VM's next call. Raises VmEnded, VmSilent."""
+    def next_call(self, meanwhile: Callable[[], bool] = lambda: True) -> Call | None:
+        """Wait for the VM's next call. `meanwhile()` is called now and then while the VM computes; when it says False, nothing more is
+        waited for, and None comes back: ask again later, or never. Raises VmEnded, VmSilent."""
         buffer = self._buffer
         while True:
             if len(buffer) >= 20:
@@ -88,14 +91,18 @@ class VmProcess:
                 if len(buffer) >= 20 + length:
                     self._buffer = buffer[20 + length :]
                     return Call(op, flags & _POSTED != 0, arg, now_us, buffer[20 : 20 + length])
-            part = self._read()
+            part = self._read(meanwhile)
+            if part is None:
+                self._buffer = buffer
+                return None
             buffer = buffer + part if buffer else part
 
-    def _read(self) -> bytes:
+    def _read(self, meanwhile: Callable[[], bool]) -> bytes | None:
         """Bytes of the next call. What is printed meanwhile is taken in, or a firmware that prints much and the host would wait for each other."""
-        deadline = time.monotonic() + self._silence_s
+        looked = time.monotonic()
+        deadline = looked + self._silence_s
         while True:
-            ready = [fd for fd, _ in self._poll.poll(max(0, int((deadline - time.monotonic()) * 1000)))]
+            ready = [fd for fd, _ in self._poll.poll(_LOOK_S * 1000)]
             if self._console_fd in ready:
                 self._heard += self._hear()
                 if len(self._heard) > _TALK_BYTES:
@@ -105,12 +112,25 @@ class VmProcess:
                 if not part:
                     raise VmEnded(f"the MicroPython process ended (status {self._process.wait()})")
                 return part
-            if time.monotonic() >= deadline:
+            now = time.monotonic()
+            if now >= looked + _LOOK_S:
+                looked = now
+                if not meanwhile():
+                    return None
+            if now >= deadline:
                 raise VmSilent(f"no call from the VM for {self._silence_s:g} s of real time")
 
-    def answer(self, now_us: int, result: int = 0, data: bytes = b"", quiet_us: int = 0, interrupts: int = 0) -> None:
-        """Answer the last call. `quiet_us`: for how long nothing can come in from outside."""
-        head = _ANSWER.pack(now_us, result, min(quiet_us, _MAX_QUIET_US), interrupts, 0, len(data))
+    def answer(
+        self,
+        now_us: int,
+        result: int = 0,
+        data: bytes = b"",
+        quiet_us: int = 0,
+        interrupts: int = 0,
+        ctrl_c: bool = False,
+    ) -> None:
+        """Answer the last call. `quiet_us`: for how long nothing can come in from outside; `ctrl_c`: it ends in a KeyboardInterrupt."""
+        head = _ANSWER.pack(now_us, result, min(quiet_us, _MAX_QUIET_US), interrupts, ctrl_c, len(data))
         try:
             os.write(self._answers, head + data if data else head)
         except BrokenPipeError as error:
@@ -135,6 +155,17 @@ class VmProcess:
                 break
             parts.append(part)
         return b"".join(parts)
+
+    def interrupt(self) -> None:
+        """Ctrl-C while it computes, and has not asked for anything."""
+        self._process.send_signal(signal.SIGINT)
+
+    def take_back(self) -> bytes:
+        """What was typed on its console and it has not read."""
+        try:
+            return self.console_end.recv(65536, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return b""
 
     def kill(self) -> None:
         """Power off: the process is gone at once."""

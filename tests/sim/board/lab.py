@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from satama.board import load_board
+from satama.boards.board import load_board
 from satama.image import filesystem
 from satama_sim import umqtt
 from satama_sim.board.board import SimBoard, Traits
@@ -19,6 +20,7 @@ from satama_sim.timeline import Timeline, VirtualClock
 from satama_sim.vm_path import VmMissing, find_vm
 
 SSID, PASSWORD = "quay", "herring"
+GREETING = re.compile(r'MicroPython [^\n]*\nType "help\(\)" [^\n]*\n>>> ')
 START_US = 300_000  # from power to MicroPython
 
 WIFI_UP = """
@@ -74,7 +76,7 @@ class Lab:
         self.costs = spec.costs.model_dump()
         self.timeline = Timeline()
         self.flash = NorFlash(spec.flash_bytes)
-        self.vfs = spec.partitions["vfs"]
+        self.vfs, self.journal = spec.partitions["vfs"], spec.partitions["journal"]
         content = {name: text.encode() if isinstance(text, str) else text for name, text in (files or {}).items()}
         if not blank:
             image = filesystem({"main.py": main.encode(), **content}, self.vfs.size)
@@ -137,6 +139,11 @@ class Lab:
 
     @property
     def text(self) -> str:
+        """Without the greeting of the prompt behind the end of main.py."""
+        return GREETING.sub("", self.console)
+
+    @property
+    def console(self) -> str:
         return self._console.decode(errors="replace")
 
     @property

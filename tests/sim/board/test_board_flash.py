@@ -55,14 +55,14 @@ def test_nor_rules_bounds_and_ioctls(lab):
     assert board.said("and") == ["ffff0f0f0f0f01010101f1f1f1f1ffff"]
     assert board.said("erased") == ["ff" * 16]
     assert board.said("two") == ["True"]
-    assert board.said("ioctl") == [f"{0x160000 // 4096} 4096 0 0 None"]
+    assert board.said("ioctl") == [f"{board.journal.size // 4096} 4096 0 0 None"]
     assert board.said("block_erased") == ["True"]
     assert board.said("other") == ["True"]
     assert board.said("last") == ["b'end'"]
     size, argument = "(-260, 'ESP_ERR_INVALID_SIZE')", "(-258, 'ESP_ERR_INVALID_ARG')"
     assert board.said("error") == [size, size, argument, argument, size, size]
     erased = [index for index, count in enumerate(board.flash.erases) if count]
-    first = 0x2A0000 // 4096
+    first = board.journal.offset // 4096
     assert erased == [first, first + 1, first + 2]
     assert board.flash.erases[first : first + 3] == [2, 1, 2]
 
@@ -87,7 +87,8 @@ for wrong in ("cargo", 7):
 """
     )
     board.run(1)
-    assert board.said("info") == ["(1, 64, 2752512, 1441792, 'journal', False)"]
+    where = f"{board.journal.offset}, {board.journal.size}"
+    assert board.said("info") == [f"(1, 64, {where}, 'journal', False)"]
     assert board.said("data") == ["['nvs', 'phy_init', 'vfs', 'journal']"]
     assert board.said("app") == ["['factory']"]
     assert board.said("sub") == ["['vfs']"]

@@ -37,7 +37,7 @@ class AnalogInput:
         self._reference = ADC(Pin(reference), atten=attenuation) if reference >= 0 else None
         self.calibrations = calibrations
 
-    def _measure(self):
+    def measure(self):
         """(x, quality byte): the mean of some conversions. The reference is measured in between: both see the same moment."""
         total = reference = 0
         for _ in range(self._samples):
@@ -52,16 +52,20 @@ class AnalogInput:
             return 0, _NO_REFERENCE
         return divide_half_even(total * _MILLION, reference), 0
 
+    def raw(self):
+        """One conversion, 0 to 65535 at the end of what the converter can see."""
+        return self._adc.read_u16()
+
     def read(self):
         """(mantissa, quality byte)."""
-        x, quality_byte = self._measure()
+        x, quality_byte = self.measure()
         if quality_byte:
             return 0, quality_byte
         return curve.value(self.calibrations.table(self._number) or self._table, x)
 
     def calibrate(self, mantissa):
         """What is before the sensor now has this value: see Calibrations.calibrate. Raises SettingError(reason) without a signal."""
-        x, quality_byte = self._measure()
+        x, quality_byte = self.measure()
         if quality_byte:
             raise SettingError(quality_byte & 63)
         return self.calibrations.calibrate(self._number, x, mantissa)

@@ -95,21 +95,21 @@ class PulseInput:
         pin = Pin(gpio, Pin.IN, Pin.PULL_UP)
         self._counter = None if self._debounce_ms else owner.counter(pin, edge)
         self._edges = None if self._counter else _watch(pin, edge, self._debounce_ms, owner.queue)
-        self._taken = 0
+        self.taken = 0
         self._full = 0
 
     def take(self):
         """Add to the total what has come since the last time."""
         if self._counter:
             count = self._counter.value()
-            self.total.count += count - self._taken
+            self.total.count += count - self.taken
         else:
             count = self._edges[_COUNT]
-            self.total.count += count - self._taken & _MASK
+            self.total.count += count - self.taken & _MASK
             last = self._edges[_LAST]
             if not 0 <= ticks_diff(ticks_ms(), last) < _OLD_MS:
                 self._edges[_OLD] = last  # before ticks_diff takes it for one of the future
-        self._taken = count
+        self.taken = count
 
     def stalled(self, ms, queued):
         """See Pulses.stalled. What waits in the queue is only a danger to a contact: handlers in a row look like a bounce."""

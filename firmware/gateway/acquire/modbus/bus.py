@@ -35,13 +35,20 @@ class Bus:
         """True for a live device; for a silent one when its next probe is due, it waited longest, and the bus can afford it."""
         if not unit.dead:
             return True
-        now = self._clock.uptime_ms()
-        if now < self._probe_free_ms or not unit.due(now):
+        if not self.affords() or not unit.due(self._clock.uptime_ms()):
             return False
         for other in self.units:
             if other.dead and other.probe_at_ms < unit.probe_at_ms:
                 return False
         return True
+
+    def affords(self):
+        """May a silent device be asked now? What they cost has a bound."""
+        return self._clock.uptime_ms() >= self._probe_free_ms
+
+    def is_busy(self):
+        """Somebody's request is under way."""
+        return self._turn.locked()
 
     async def ask(self, unit, frame, turnaround_ms, timeout_ms):
         """As transact(), for those who share the bus with the poller: (0, a copy of what the answer holds), or (reason, number)."""

@@ -91,13 +91,17 @@ class Listener:
 
         Bad: timeout when nothing has come since the start, crc when nothing good has, stale when the last good one is old.
         """
-        if not self._is_fresh():
-            self._look()  # the program was held up, perhaps, not the device
-            if self._good_ms < 0:
-                return 0, pack(BAD, TIMEOUT if self._heard_ms < 0 else CRC)
-            if not self._is_fresh():
-                return 0, pack(BAD, STALE)
-        return self.reader.value(*spec[3:])
+        why = self.trouble()
+        return (0, pack(BAD, why)) if why else self.reader.value(*spec[3:])
+
+    def trouble(self):
+        """Why there is nothing to be read; 0 when there is."""
+        if self._is_fresh():
+            return 0
+        self._look()  # the program was held up, perhaps, not the device
+        if self._good_ms < 0:
+            return TIMEOUT if self._heard_ms < 0 else CRC
+        return 0 if self._is_fresh() else STALE
 
     def _is_fresh(self):
         return 0 <= self._good_ms and self._clock.uptime_ms() - self._good_ms <= self._stale_ms

@@ -4,9 +4,9 @@ from gc import *
 
 import link
 
-_collect = collect
+tidy = collect  # without a cost: for the simulator's own purposes
 
 
 def collect():
     link.spend("gc_us")
-    return _collect()
+    return tidy()

@@ -14,7 +14,7 @@ import sys
 _in = open("/dev/fd/" + sys.argv[1], "rb")
 _out = open("/dev/fd/" + sys.argv[2], "wb")
 _head = bytearray(20)  # call: op, flags, arg, now, length of data
-_answer = bytearray(24)  # answer: now, result, quiet microseconds, interrupts due, (unused), length of data
+_answer = bytearray(24)  # answer: now, result, quiet microseconds, interrupts due, Ctrl-C, length of data
 _posts = bytearray(2048)  # what is posted, the next call behind it
 _posted = 0  # bytes of it
 _inbox = bytearray(256)  # a short answer's data
@@ -54,7 +54,7 @@ def post(op, arg, data=b"", consequence=None):
 
 
 def call(op, arg=0, data=b""):
-    """Ask the host; returns its result number and leaves its bytes in `data()`."""
+    """Ask the host; returns its result number and leaves its bytes in `data()`. Raises KeyboardInterrupt, when somebody types it and may."""
     global calls, stream_calls, _posted, _data
     calls += 1
     if op >= 60 or uart_polled and 20 <= op < 30:
@@ -75,7 +75,7 @@ def call(op, arg=0, data=b""):
         _out.write(data)
     _in.readinto(_answer)
     try:
-        result, interrupts, length = _read_head()
+        result, interrupts, ctrl_c, length = _read_head()
     except MemoryError:
         _answered_in_need()
         raise
@@ -89,6 +89,8 @@ def call(op, arg=0, data=b""):
             _data = _in.read(length)
         except MemoryError:  # before or after the bytes were taken: nobody knows
             _give_up()
+    if ctrl_c:
+        raise KeyboardInterrupt
     if interrupts and on_interrupts:
         answer = _data
         on_interrupts()
@@ -97,12 +99,12 @@ def call(op, arg=0, data=b""):
 
 
 def _read_head():
-    """(result, interrupts due, length of the data) of the answer, whose time is taken over."""
+    """(result, interrupts due, Ctrl-C, length of the data) of the answer, whose time is taken over."""
     global now, quiet_until
-    time, result, quiet, interrupts, _, length = struct.unpack("<QiIHHI", _answer)
+    time, result, quiet, interrupts, ctrl_c, length = struct.unpack("<QiIHHI", _answer)
     quiet_until = time + quiet
     now = time
-    return result, interrupts, length
+    return result, interrupts, ctrl_c, length
 
 
 def _answered_in_need():
@@ -110,7 +112,7 @@ def _answered_in_need():
     global _reserve
     _reserve = None
     try:
-        length = _read_head()[2]
+        length = _read_head()[3]
     except MemoryError:
         _give_up()
     while length > 0:

@@ -114,6 +114,14 @@ class Pin:
         link.call(13, self.gpio << 2 | (trigger if handler else 0))
 
 
+class SPI:
+    """Only to be handed to network.LAN: nothing else of the board is on SPI."""
+
+    def __init__(self, id, baudrate=1000000, *, sck=None, mosi=None, miso=None):
+        if id not in (1, 2):
+            raise ValueError("SPI(%d) doesn't exist" % id)
+
+
 _handlers = []  # (gpio, handler, pin)
 
 
@@ -160,10 +168,14 @@ class ADC:
         uv = self._uv
         if uv < 100000:  # the first 100 mV read as nothing
             uv = 0
-        return min(uv, 3100000 if self._atten == 3 else self._TOP_UV[self._atten]) // 1000 * 1000
+        return min(uv, self._top_uv()) // 1000 * 1000
+
+    def _top_uv(self):
+        """Where the converter ends: the linear range goes less far at the widest attenuation."""
+        return 3100000 if self._atten == 3 else self._TOP_UV[self._atten]
 
     def read_u16(self):
-        return min(self.read_uv() * 65535 // 3300000, 65535)
+        return self.read_uv() * 65535 // self._top_uv()
 
     def read(self):
         return self.read_u16() >> 4

@@ -20,9 +20,11 @@ ETH_STOPPED = 2
 ETH_CONNECTED = 3
 ETH_DISCONNECTED = 4
 ETH_GOT_IP = 5
+PHY_LAN8710 = 0
 PHY_LAN8720 = 1
 PHY_IP101 = 2
 PHY_RTL8201 = 3
+PHY_W5500 = 102
 
 _WIFI = 0
 _LAN = 1
@@ -122,7 +124,26 @@ def _mac():
 
 
 class LAN(_Interface):
-    def __init__(self, id=0, **_):
+    """Its keywords are those of ports/esp32/network_lan.c: anything else is a TypeError, a PHY without its pins a ValueError."""
+
+    def __init__(
+        self,
+        id=0,
+        *,
+        phy_type,
+        phy_addr,
+        mdc=None,
+        mdio=None,
+        power=None,
+        reset=None,
+        ref_clk=None,
+        ref_clk_mode=-1,
+        spi=None,
+        cs=None,
+        int=None,
+    ):
+        if None in ((spi, cs, int) if phy_type == PHY_W5500 else (mdc, mdio)):
+            raise ValueError("mdc and mdio must be specified")
         self._number = _LAN
 
     def isconnected(self):

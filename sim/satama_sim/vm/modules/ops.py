@@ -5,9 +5,11 @@ WAIT = 1  # arg: microseconds; ends early when a pin interrupt is due
 POLL = 2  # arg: microseconds or FOREVER; data: pairs <HH (handle, events); -> pairs of what is ready
 IRQ_TAKE = 3  # -> one byte a pin: the interrupts that are due
 RESET = 4  # arg: 0 hard, 1 soft, 2 deep sleep (data <Q: microseconds, empty: for ever); never answers
+IDLE = 5  # main.py ended: nothing left to run but the prompt; -> its source
 IRQ_DONE = 6  # posted; the handlers of those interrupts have run
-IDLE = 5  # main.py ended: nothing left to run but the REPL
+CONSOLE_READ = 7  # arg: 1 in the raw mode of the prompt; waits for what was typed: up to a key that may end a command
 NO_MEMORY = 8  # the VM's heap is so full that an answer could not be read; wants no answer
+KBD_INTR = 9  # arg: the key that interrupts from now on, FOREVER: none does
 
 PIN_MODE = 10  # posted; arg: gpio; data <BB: direction, pull
 PIN_SET = 11  # posted; arg: gpio << 1 | level

@@ -5,6 +5,7 @@ from uos import *
 import random
 from collections import namedtuple
 
+machine = ""  # what the board is called
 _Uname = namedtuple("uname", ("sysname", "nodename", "release", "version", "machine"))
 
 
@@ -13,4 +14,4 @@ def urandom(count):
 
 
 def uname():
-    return _Uname("esp32", "esp32", "1.24.0", "simulated", "Simulated board with ESP32")
+    return _Uname("esp32", "esp32", "1.24.0", "simulated", machine)

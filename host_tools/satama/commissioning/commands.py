@@ -1,0 +1,122 @@
+"""`satama selftest`: is this cabinet alive? A checklist with what to do about each red line, and the commissioning report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from ..commands_site import WRONG_USE, fail
+from ..compiler import compile_site
+from ..ids import write_whole
+from ..problems import Problems
+from ..progress import reporter
+from ..serial_line.gateway import LineError
+from ..serial_line.ports import PortError
+from .after_flash import START_S, WAIT_S, Commissioned, commission
+from .checklist import Line
+from .report import SUFFIXES, as_dict, as_html, as_json
+
+FOUND_PROBLEM = 1
+_MARKS = {"ok": ("ok  ", "green"), "red": ("RED ", "red"), "waits": ("... ", "yellow"), "open": ("look", "yellow")}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the `satama` command."""
+    app.command()(selftest)
+
+
+def selftest(
+    port: Annotated[
+        str, typer.Option("--port", "-p", help="COM3, /dev/ttyUSB0, socket://host:port, rfc2217://host:port")
+    ],
+    site: Annotated[
+        Path | None,
+        typer.Option("--site", "-s", help="the site file: advice then names terminals, and versions are compared"),
+    ] = None,
+    report_to: Annotated[
+        list[Path] | None,
+        typer.Option("--report", "-r", help="write the report: FILE.html or FILE.json; may be given twice"),
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, max=3600, help="seconds that network, broker and devices may take")
+    ] = WAIT_S,
+    by: Annotated[str, typer.Option(help="who has done the work, for the report")] = "",
+    as_events: Annotated[bool, typer.Option("--json", help="for tools: events, one JSON object a line")] = False,
+) -> None:
+    """Run the gateway's own self-test over its console. Nothing is restarted, and it goes on sampling.
+
+    Ends with 0 when all is well, with 1 when something is red or no gateway answers, with 2 when the port cannot be opened.
+    """
+    targets = report_to or []
+    for path in targets:
+        if path.suffix not in SUFFIXES:
+            _stop(f"{path}: a report is a .html or a .json file -> name it so", "use", as_events, WRONG_USE)
+        if not path.absolute().parent.is_dir():
+            _stop(
+                f"there is no folder {path.absolute().parent} -> make it, or name another", "use", as_events, WRONG_USE
+            )
+    try:
+        compiled = compile_site(site, write_ids=False) if site else None
+    except Problems as error:
+        fail(error, as_events, WRONG_USE)
+    try:
+        with reporter(as_events) as report:
+            start_s = min(START_S, max(5.0, wait))
+            done = commission(port, report, compiled=compiled, wait_s=wait, start_s=start_s, absent_s=0)
+            told = as_dict(done, port=port, by=by, site=compiled.body["site"] if compiled else "")
+            report.event("result", ok=done.passed, **told)
+    except PortError as error:
+        _stop(str(error), "port", as_events, WRONG_USE)
+    except LineError as error:
+        _stop(str(error), error.kind, as_events, FOUND_PROBLEM)
+    except KeyboardInterrupt:
+        _stop("stopped -> the gateway goes on as before; nothing was changed", "interrupted", as_events, FOUND_PROBLEM)
+    if not as_events:
+        show(done)
+    write_reports(targets, told, as_events)
+    if not done.passed:
+        raise typer.Exit(FOUND_PROBLEM)
+
+
+def show(done: Commissioned) -> None:
+    """The checklist, on standard output."""
+    for line in done.lines:
+        for text, colour in _shown(line):
+            typer.secho(text, fg=colour)
+    red = len(done.red)
+    if done.passed:
+        typer.secho(f"{done.answer.get('gateway')}: passed", fg="green", bold=True)
+    else:
+        told = f"{red} red" if red else "not all could be told yet: test again, or give it more time with --wait"
+        typer.secho(f"{done.answer.get('gateway')}: NOT PASSED, {told}", fg="red", bold=True)
+
+
+def _shown(line: Line) -> list[tuple[str, str | None]]:
+    mark, colour = _MARKS[line.state]
+    name = f"{line.check} {line.of}".strip()
+    shown: list[tuple[str, str | None]] = [(f"{mark}  {name:28}  {line.what}", colour if line.state != "ok" else None)]
+    if line.advice:
+        shown.append((f"      -> {line.advice}", colour))
+    return shown
+
+
+def write_reports(targets: list[Path], told: dict[str, Any], as_events: bool) -> None:
+    """Ends the command when one cannot be written."""
+    for path in targets:
+        try:
+            write_whole(path, as_html(told) if path.suffix == ".html" else as_json(told))
+        except Problems as error:
+            fail(error, as_events, FOUND_PROBLEM)
+        if not as_events:
+            typer.echo(f"report: {path}")
+
+
+def _stop(sentence: str, kind: str, as_events: bool, code: int) -> NoReturn:
+    if as_events:
+        typer.echo(json.dumps({"event": "result", "ok": False, "kind": kind, "error": sentence}))
+    else:
+        typer.echo(sentence, err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,110 @@
+"""`satama deploy`: what changed of a site or the application, onto a gateway that runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from ..commands_site import WRONG_USE, fail
+from ..compiler import compile_site
+from ..image import ImageError, slot
+from ..problems import Problems
+from ..progress import reporter
+from ..serial_line.gateway import GatewayLine, LineError
+from ..serial_line.ports import PortError
+from .deploy import Deployed, DeployError, deploy
+
+FOUND_PROBLEM = 1
+_ANSWER_S = 15.0
+_AGAIN = "run the same command again: it goes on where it stopped. The gateway goes on with what it ran, or tries the new application if that was all there"
+
+
+class _Line:
+    """A gateway's console that is opened again after its port went away: that of a board with native USB does at a reset."""
+
+    def __init__(self, url: str):
+        self._url = url
+        self._line: GatewayLine | None = None
+
+    def request(self, op: str, *, of: Any = None, value: Any = None) -> dict[str, Any]:
+        if self._line is None:
+            self._line = GatewayLine.open(self._url)
+        try:
+            return self._line.request(op, of=of, value=value, timeout_s=_ANSWER_S)
+        except PortError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._line:
+            self._line.close()
+            self._line = None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the `satama` command."""
+    app.command(name="deploy")(deploy_site)
+
+
+def deploy_site(
+    site: Annotated[Path, typer.Argument(help="the site file of the gateway at that port")],
+    port: Annotated[
+        str, typer.Option("--port", "-p", help="COM3, /dev/ttyUSB0, socket://host:port, rfc2217://host:port")
+    ],
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="do not wait until the new application has proved itself")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="for tools: events, one JSON object a line")] = False,
+) -> None:
+    """Bring a changed site, or a new version of the application, onto a gateway that runs, while it goes on sampling.
+
+    Only what changed is sent. The gateway then starts anew, once; the old application comes back by itself when the new one does not
+    prove itself within ten minutes. Stopped with Ctrl-C, or without its cable, it can be run again.
+    """
+    try:
+        compiled = compile_site(site)
+        archive = slot(compiled.data, certificates=compiled.certificates)
+    except Problems as error:
+        fail(error, as_json, WRONG_USE)
+    except ImageError as error:
+        _stop(str(error), "image", as_json)
+    line = _Line(port)
+    try:
+        with reporter(as_json) as report:
+            done = deploy(
+                line, archive, compiled.body["gateway"], report, prove=not no_wait, lost=(LineError, PortError)
+            )
+            report.event("result", ok=True, **asdict(done))
+    except DeployError as error:
+        _stop(str(error), "deploy", as_json)
+    except LineError as error:
+        _stop(f"{error}; then {_AGAIN}", error.kind, as_json)
+    except PortError as error:
+        _stop(str(error), "port", as_json, WRONG_USE)
+    except KeyboardInterrupt:
+        _stop(f"stopped -> {_AGAIN}", "interrupted", as_json)
+    finally:
+        line.close()
+    if not as_json:
+        typer.echo(_told(done, compiled.body["gateway"], no_wait))
+
+
+def _told(done: Deployed, name: str, no_wait: bool) -> str:
+    if done.unchanged:
+        return f"{name} runs exactly this already; nothing was sent"
+    sent = f"{done.sent} bytes sent, {done.copied} copied on the board"
+    if no_wait:
+        return f"{name} starts with it now, on trial ({sent}) -> see whether it stays: the same command again, in ten minutes"
+    return f"{name} runs it, in slot {done.slot} ({sent})"
+
+
+def _stop(sentence: str, kind: str, as_json: bool, code: int = FOUND_PROBLEM) -> NoReturn:
+    if as_json:
+        typer.echo(json.dumps({"event": "result", "ok": False, "kind": kind, "error": sentence}))
+    else:
+        typer.echo(sentence, err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,245 @@
+"""`satama flash`, `satama fetch`, `satama ports`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from ..boards.board import Board, load_board
+from ..commands_site import JsonOption, fail
+from ..commissioning.after_flash import Commissioned, commission
+from ..commissioning.commands import show, write_reports
+from ..commissioning.report import SUFFIXES, as_dict
+from ..compiler import Compiled, compile_site
+from ..problems import Problems
+from ..progress import reporter
+from ..serial_line.gateway import LineError
+from ..serial_line.ports import PortError, find_ports
+from .by_mpflash import fetch_by_mpflash
+from .errors import AGAIN, WRONG_USE, FlashError
+from .firmware_cache import Cached, FirmwareCache
+
+if TYPE_CHECKING:
+    from .flash import Flashed
+
+FOUND_PROBLEM = 1
+
+BoardOption = Annotated[str | None, typer.Option("--board", "-b", help="the board; left out: the one of the site file")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the `satama` command."""
+    app.command(name="flash")(flash_board)
+    app.command()(fetch)
+    app.command()(ports)
+
+
+def flash_board(
+    port: Annotated[
+        str, typer.Option("--port", "-p", help="COM3, /dev/ttyUSB0, socket://host:port, rfc2217://host:port")
+    ],
+    site: Annotated[Path, typer.Option("--site", "-s", help="the site file")],
+    board: BoardOption = None,
+    firmware: Annotated[
+        Path | None,
+        typer.Option(
+            "--firmware", "-f", help="a stock MicroPython .bin; left out: the newest that `satama fetch` stored"
+        ),
+    ] = None,
+    baud: Annotated[
+        int | None,
+        typer.Option(
+            min=9600, max=2_000_000, help="speed while writing, 460800 if left out; 115200 for long or bad cables"
+        ),
+    ] = None,
+    erase_journal: Annotated[
+        bool,
+        typer.Option("--erase-journal", help="lose what was not delivered: for a board that moves to another cabinet"),
+    ] = False,
+    report_to: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--report", "-r", help="write the commissioning report: FILE.html or FILE.json; may be given twice"
+        ),
+    ] = None,
+    by: Annotated[str, typer.Option(help="who has done the work, for the report")] = "",
+    no_test: Annotated[bool, typer.Option("--no-test", help="do not wait for the gateway and its self-test")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="show what esptool says")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="for tools: events, one JSON object a line")] = False,
+) -> None:
+    """Write boot loader, MicroPython, partition table and the gateway with its site onto a board, and see that it works.
+
+    What is on the board already is not written again. Stopped with Ctrl-C it ends with 1: run the same command again.
+    Ends with 1, too, when the board is written and its self-test finds something red.
+    """
+    from .flash import flash  # brings esptool, which no other command needs
+
+    if erase_journal and not yes and sys.stdin.isatty():
+        typer.confirm(
+            "--erase-journal: samples on the board that were not delivered are lost. Go on?", abort=True, err=True
+        )
+    flashed: Flashed | None = None
+    tested: Commissioned | None = None
+    targets = _targets(report_to or [], no_test, as_json)
+    try:
+        compiled = _compile(site, as_json)
+        chosen = compiled.board if board is None else _load(board, as_json)
+        path = firmware or _stored(chosen)
+        with reporter(as_json) as report:
+            tell = report.say if verbose else None
+            flashed = flash(port, chosen, compiled, path, report, erase_journal=erase_journal, baud=baud, tell=tell)
+            if not as_json:
+                for line in _summary(flashed, port):
+                    report.say(line)
+            if not no_test:
+                tested = commission(port, report, compiled=compiled)
+            passed = tested.passed if tested else None
+            checks = tested.as_dict()["checks"] if tested else []
+            report.event("result", ok=passed is not False, passed=passed, checks=checks, **flashed.tellable())
+    except FlashError as error:
+        _stop(error, as_json)
+    except (LineError, PortError) as error:
+        kind = error.kind if isinstance(error, LineError) else "port"
+        _stop(FlashError(f"the board is written, but {error}", kind), as_json)
+    except KeyboardInterrupt:
+        so_far = f"the board is written; see how it is with: satama selftest --port {port} --site {site}"
+        _stop(FlashError(f"stopped -> {so_far if flashed else 'nothing was changed'}", "interrupted"), as_json)
+    if tested:
+        if not as_json:
+            show(tested)
+        told = as_dict(tested, port=port, by=by, site=compiled.body["site"], flashed=flashed.tellable())
+        write_reports(targets, told, as_json)
+        if not tested.passed:
+            raise typer.Exit(FOUND_PROBLEM)
+
+
+def _targets(paths: list[Path], no_test: bool, as_json: bool) -> list[Path]:
+    """Where the reports go; checked before anything is written."""
+    for path in paths:
+        if no_test or path.suffix not in SUFFIXES or not path.absolute().parent.is_dir():
+            way = "it needs the self-test" if no_test else "a .html or .json file in a folder that is there"
+            _stop(FlashError(f"--report {path}: there can be no such report -> {way}", "use", WRONG_USE), as_json)
+    return paths
+
+
+def fetch(
+    file: Annotated[
+        Path | None, typer.Argument(help="a stock MicroPython .bin from a disk", show_default=False)
+    ] = None,
+    board: Annotated[
+        str | None, typer.Option("--board", "-b", help="download what this board needs, by mpflash")
+    ] = None,
+    version: Annotated[str, typer.Option(help="with --board: which release, e.g. 1.26.1")] = "stable",
+    show: Annotated[bool, typer.Option("--list", "-l", help="what is stored on this machine")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Store MicroPython firmware on this machine, so that `satama flash` needs no network."""
+    try:
+        cache = FirmwareCache()
+        if [file is not None, board is not None, show].count(True) != 1:
+            what = "one of three: satama fetch FILE, satama fetch --board NAME, satama fetch --list"
+            raise FlashError(f"{what} -> see satama fetch --help", "use", WRONG_USE)
+        if show:
+            _list(cache, as_json)
+            return
+        if board is not None:
+            entry = fetch_by_mpflash(_load(board, as_json), version, cache)
+        else:
+            assert file is not None
+            entry = cache.add(file, str(file.resolve()))
+    except FlashError as error:
+        _stop(error, as_json)
+    if as_json:
+        typer.echo(json.dumps({"ok": True, "path": str(cache.path(entry)), **asdict(entry)}))
+        return
+    typer.echo(f"stored {entry.name}: {_about(entry)}")
+
+
+def ports(as_json: JsonOption = False) -> None:
+    """List the serial ports of this machine, those on USB first. Ends with 1 when there is none on USB."""
+    found = find_ports()
+    if as_json:
+        typer.echo(json.dumps({"ok": any(port.likely for port in found), "ports": [asdict(port) for port in found]}))
+    for port in [] if as_json else found:
+        typer.echo("  ".join(filter(None, (f"{port.name:14}", port.usb, port.what, port.serial_number))))
+    if not any(port.likely for port in found):
+        if not as_json:
+            hint = "plug the board in; if it stays so: another cable (many only charge), or install the bridge's driver"
+            typer.echo(f"no serial port on USB -> {hint}", err=True)
+        raise typer.Exit(FOUND_PROBLEM)
+
+
+def _compile(site: Path, as_json: bool) -> Compiled:
+    try:
+        return compile_site(site)
+    except Problems as error:
+        fail(error, as_json, WRONG_USE)
+
+
+def _load(name: str, as_json: bool) -> Board:
+    try:
+        return load_board(name)
+    except Problems as error:
+        fail(error, as_json, WRONG_USE)
+
+
+def _stored(board: Board) -> Path:
+    cache = FirmwareCache()
+    return cache.path(cache.newest_for(board))
+
+
+def _list(cache: FirmwareCache, as_json: bool) -> None:
+    rows = cache.entries()
+    if as_json:
+        typer.echo(json.dumps({"ok": not any(row.damaged for row in rows), "files": [asdict(row) for row in rows]}))
+    elif not rows:
+        typer.echo("nothing is stored -> satama fetch FILE")
+    for row in [] if as_json else rows:
+        typer.echo(f"{row.name}: {_about(row)}, from {row.origin}")
+    damaged = [row for row in rows if row.damaged]
+    if damaged:
+        if not as_json:
+            names = ", ".join(row.name for row in damaged)
+            typer.echo(f"damaged, and not used any more: {names} -> fetch again: satama fetch FILE", err=True)
+        raise typer.Exit(FOUND_PROBLEM)
+
+
+def _about(row: Cached) -> str:
+    damaged = ", DAMAGED" if row.damaged else ""
+    return (
+        f"MicroPython {row.version} for {row.chip}, {row.bytes} bytes, sha256 {row.sha256[:16]}, {row.fetched}{damaged}"
+    )
+
+
+def _summary(done: Flashed, port: str) -> list[str]:
+    """Lines for people about what was done."""
+    written = [row.name for row in done.regions if not row.kept]
+    kept = [row.name for row in done.regions if row.kept]
+    lines = list(done.remarks)
+    if written:
+        unchanged = f" ({', '.join(kept)} unchanged)" if kept else ""
+        lines.append(f"wrote {', '.join(written)}{unchanged} in {done.seconds:.0f} s, verified")
+    else:
+        lines.append("all of it is on the board already, verified; nothing was written")
+    journal = "journal kept" if done.journal_kept else "journal empty"
+    lines.append(f"{done.site}/{done.gateway} on {done.board}, MicroPython {done.firmware}, MAC {done.mac}, {journal}")
+    if not done.restarted:
+        lines.append(f"{port} has no line to restart the board -> press its RESET button")
+    return lines
+
+
+def _stop(error: FlashError, as_json: bool) -> NoReturn:
+    if as_json:
+        about = {"ok": False, "kind": error.kind, "error": str(error), "changed": error.changed}
+        typer.echo(json.dumps({"event": "result", **about}))
+    else:
+        typer.echo(str(error), err=True)
+        if error.changed and AGAIN not in str(error):
+            typer.echo(f"the board was being written -> {AGAIN}", err=True)
+    raise typer.Exit(error.code)

@@ -1,0 +1,78 @@
+"""What the broker must be told of the gateways: lines for mosquitto's password file and its access list.
+
+Each gateway is a user of its own that may publish under its own topic only and read its own commands. With client
+certificates the user name is the certificate's common name (`use_identity_as_username true`). See mosquitto.conf(5) and
+mosquitto_passwd(1). Lines of others in these files stay as they are.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..ids import write_whole
+from ..problems import Problem, Problems
+
+PASSWORDS, ACCESS = "mosquitto.passwd", "mosquitto.acl"
+_ROUNDS = 101  # as mosquitto_passwd: enough, since what is hashed has 192 random bits
+
+
+def write_passwords(folder: Path, passwords: Mapping[str, str]) -> Path:
+    """Put user -> password into the password file, as hashes (PBKDF2-HMAC-SHA512). Raises Problems."""
+    path = folder / PASSWORDS
+    lines = _lines(path)
+    at = {line.partition(":")[0]: number for number, line in enumerate(lines)}
+    for user, password in passwords.items():
+        if user not in at:
+            lines.append(f"{user}:{password_hash(password)}")
+        elif not is_hash_of(password, lines[at[user]].partition(":")[2]):
+            lines[at[user]] = f"{user}:{password_hash(password)}"
+    write_whole(path, ("\n".join(lines) + "\n").encode(), secret=True)
+    return path
+
+
+def write_access(folder: Path, topics: Mapping[str, str]) -> Path:
+    """Put user -> topic of the gateway, such as district/v1/kalasatama/cab-01, into the access list. Raises Problems."""
+    path = folder / ACCESS
+    lines = _lines(path)
+    for user, topic in topics.items():
+        rights = [f"topic write {topic}/#", f"topic read {topic}/cmd/#"]
+        if f"user {user}" in lines:
+            start = lines.index(f"user {user}") + 1
+            stop = next((n for n in range(start, len(lines)) if lines[n].startswith("user ")), len(lines))
+            # a gateway that has moved to another site keeps no right to its old topic
+            others = [line for line in lines[start:stop] if not line.endswith((f"/{user}/#", f"/{user}/cmd/#"))]
+            lines[start:stop] = rights + others
+        else:
+            lines += [*([""] if lines else []), f"user {user}", *rights]
+    write_whole(path, ("\n".join(lines) + "\n").encode())
+    return path
+
+
+def password_hash(password: str, salt: bytes | None = None, rounds: int = _ROUNDS) -> str:
+    salt = os.urandom(12) if salt is None else salt
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
+    return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
+
+
+def is_hash_of(password: str, text: str) -> bool:
+    try:
+        _, kind, rounds, salt, _ = text.split("$")
+        made = password_hash(password, base64.b64decode(salt), int(rounds))
+    except (ValueError, OverflowError):
+        return False
+    return kind == "7" and hmac.compare_digest(made, text)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError):
+        hint = "is it yours to read, and a file of mosquitto?"
+        raise Problems([Problem(path, None, "", "the file cannot be read", hint)]) from None

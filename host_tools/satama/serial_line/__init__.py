@@ -1,0 +1,1 @@
+"""The cable to a gateway: ports and what is said over them."""
