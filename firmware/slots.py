@@ -97,12 +97,12 @@ class Slots:
     # --- what an application asks for
 
     def begin_trial(self, before):
-        """From the next start on the other slot is tried. `before`: a byte that it finds as `before`."""
-        self._keep(self.running, _TRIAL, TRIES, before)
+        """From the next start on the other slot is tried. `before`: a byte that it finds as `before`. False when NVS does not take it."""
+        return self._keep(self.running, _TRIAL, TRIES, before)
 
     def confirm(self):
-        """What runs has proved itself: it is the active one now."""
-        self._keep(self.running, _CALM)
+        """What runs has proved itself: it is the active one now. False when NVS does not take it."""
+        return self._keep(self.running, _CALM)
 
     def reject(self):
         """What runs is not fit: the next start takes the old one again."""
@@ -151,7 +151,7 @@ def _usable(slot):
 
 
 def whole(archive):
-    """True when nothing of it is missing or damaged. Reads all of it."""
+    """True when nothing of it is missing or damaged. Reads all of it at a stretch, some 170 KB: for the start, where nothing else runs."""
     piece = memoryview(bytearray(_PIECE))
     at, crc = COVERED, 0
     while at < archive.length:

@@ -104,7 +104,10 @@ class Gateway:
 
     def _keep_epoch(self):
         """No record may carry it before. The health's commit keeps both."""
-        NVS("satama").set_i32("epoch", self.epoch)
+        try:
+            NVS("satama").set_i32("epoch", self.epoch)
+        except OSError:
+            pass  # the journal has it with the next event, before any sample
         self.health.keep()
 
     def _keeper(self):

@@ -23,6 +23,9 @@ class Outlet:
         about["stray_pubacks"] = client.stray_pubacks
         about["protocol_errors"] = client.protocol_errors
         about["stall_ms"] = client.take_stalls()
+        if client.renewal:
+            about["ca_next"] = client.renewal.ca_next
+            about["client_next"] = client.renewal.client_next
         return about
 
     async def keep_time(self, alive):

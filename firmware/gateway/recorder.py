@@ -108,9 +108,12 @@ class Recorder:
         while notes:
             body = notes.pop(0)
             if body["event"] in ("flash_failed", "flash_recovered"):
-                nvs = NVS("satama")
-                nvs.set_i32("held", MOST_SAMPLES if self._journal.degraded else 0)
-                nvs.commit()
+                try:
+                    nvs = NVS("satama")
+                    nvs.set_i32("held", MOST_SAMPLES if self._journal.degraded else 0)
+                    nvs.commit()
+                except OSError:
+                    pass  # it is the same chip: what RAM holds must not be lost for a note about it
             self.note(body)
 
     def _expire(self):

@@ -91,13 +91,23 @@ def way_out(site, rooms, kept, keep):
         mqtt["backlog_bytes_s"],
     )
     link = _link(site["network"])
-    client = Client(birth.client_id, mqtt, birth.topic("state"), birth.state(False), clock)
+    renewal = _renewal(mqtt, birth.topic("certs"), rooms.note)
+    client = Client(birth.client_id, mqtt, birth.topic("state"), birth.state(False), clock, renewal)
     supervisor = Supervisor(site["network"], mqtt["hosts"], link, clock, random_below, keep)
     supervisor.recall(kept)
     time = TimeSync(site["network"]["ntp"], clock, supervisor.resolver)
     notes = TimeNotes(time, clock, rooms.note, rooms.recorder.made)
     sender = Sender(site, birth, packer, batch, client, supervisor, time, clock, journal, rooms.diagnosis)
     return Outlet(link, client, supervisor, sender, time, notes)
+
+
+def _renewal(spec, topic, note):
+    """What takes certificates from the broker; None without TLS: there is nobody to be believed."""
+    if not spec["tls"]:
+        return None
+    from gateway.uplink.renewal import Renewal
+
+    return Renewal(spec, topic, note)
 
 
 def _link(spec):

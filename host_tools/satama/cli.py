@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
@@ -14,6 +15,7 @@ from . import (
     commands_explain,
     commands_plan,
     commands_profiles,
+    commands_send_certs,
     commands_site,
 )
 from .boards import commands as boards
@@ -47,6 +49,7 @@ def _options(
 
 commands_site.register(app)
 commands_certs.register(app)
+commands_send_certs.register(app)
 commands_plan.register(app)
 commands_explain.register(app)
 commands_profiles.register(app)
@@ -74,6 +77,9 @@ else:
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a name that the terminal cannot show is no reason to fail
     sys.exit(app())
 
 

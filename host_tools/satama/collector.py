@@ -16,6 +16,8 @@ from .placing import Placing
 from .senml import Sample, SenmlError, decode
 
 _PACKS = ("d", "h", "c")
+# What else comes under the gateway's topic is meant for it.
+_DESCRIPTIONS = ("state", "diag", "event", "birth", "schema")
 _HASHED = ("d", "h", "c", "event")
 _MOST_WAITING = 1000  # compact packets whose schema has not come yet
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -87,7 +89,7 @@ class Collector:
         try:
             if tail[0] in _PACKS:
                 return self._decode(payload, "compact" if tail[0] == "c" else "")
-            if payload:
+            if payload and tail[0] in _DESCRIPTIONS:
                 return self._describe(tail, json.loads(payload))
         except (SenmlError, ValueError, KeyError, TypeError, RecursionError) as error:
             self.errors += 1

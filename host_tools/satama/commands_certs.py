@@ -118,9 +118,10 @@ def _for_ca(held: list[Certificate], now: datetime) -> list[str]:
         return [
             "get the certificate of the CA that comes next from the broker's operator; the broker keeps its present one for now",
             f'write both into the site file, ca = [{names}, "new-ca.pem"], and run `satama check`',
-            f"bring that to every gateway before {ends:%Y-%m-%d}{late}; each then accepts the old CA and the new one",
+            f"send the new one to every gateway before {ends:%Y-%m-%d}{late}: satama send-certs SITE new-ca.pem; each then accepts both"
+            " (at the cabinet `satama deploy` does it, too)",
             "only when every gateway has both: the broker changes to a certificate signed by the new CA",
-            "when all are connected again, take the old CA out of the list; that may wait for the next visit",
+            "when all are connected again, take the old CA out of the list; that may wait for the next deploy",
         ]
     steps = []
     if coming:
@@ -145,9 +146,9 @@ def _for_client(one: Certificate, now: datetime) -> list[str]:
     if one.days(now) >= SOON_DAYS:
         return []
     return [
-        f"client certificate {one.name!r}: make a new key and have a certificate issued for it by the CA that the broker knows",
-        f"name the new files in client_cert and client_key, run `satama check`, and bring them to this gateway before {one.ends:%Y-%m-%d}",
-        "the broker goes on accepting the old certificate until it ends: nothing needs to happen at the same moment",
+        f"client certificate {one.name!r}: have another one issued for the same key by the CA that the broker knows",
+        f"send it before {one.ends:%Y-%m-%d}: satama send-certs SITE new-client.pem; then name it in client_cert for the next deploy",
+        "for a new key both go to the gateway by cable: client_cert and client_key, `satama check`, `satama deploy`",
     ]
 
 

@@ -8,22 +8,17 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from .commands_site import WRONG_USE, JsonOption, fail
 from .problems import Problem, Problems, closest
 from .profile import Point, Profile
 from .profiles import list_profiles, load_profile, profile_path
 from .quantities import symbol
+from .telling import bullets, table
 
-FOUND_PROBLEM, WRONG_USE = 1, 2
-_WIDE = 1000  # columns of a table that is not shown on a terminal, so that no line is broken
-
+FOUND_PROBLEM = 1
 _NUMBERS = ("points", "doubts")
 _AREAS = {1: "coil", 2: "discrete", 3: "holding", 4: "input", None: "only written"}
-
-JsonOption = Annotated[bool, typer.Option("--json", help="for tools: one JSON object on standard output")]
 
 profiles = typer.Typer(help="Device types: list them, show one, check a file of your own.", invoke_without_command=True)
 
@@ -47,20 +42,20 @@ def list_all(
     try:
         known = [load_profile(name) for name in list_profiles()]
     except Problems as error:
-        _fail(error, as_json, FOUND_PROBLEM)
+        fail(error, as_json, FOUND_PROBLEM)
     kinds = sorted({profile.kind for profile in known})
     if kind is not None and kind not in kinds:
         what = f"there is no device type of kind '{kind}'"
-        _fail(Problems([Problem("--kind", None, "kind", what, closest(kind, kinds, "kinds"))]), as_json, WRONG_USE)
+        fail(Problems([Problem("--kind", None, "kind", what, closest(kind, kinds, "kinds"))]), as_json, WRONG_USE)
     chosen = [profile for profile in known if kind in (None, profile.kind)]
     if as_json:
-        typer.echo(json.dumps({"ok": True, "profiles": [_head(profile) for profile in chosen]}, ensure_ascii=False))
+        typer.echo(json.dumps({"ok": True, "profiles": [_head(profile) for profile in chosen]}))
         return
     rows = [
         (p.name, f"{p.vendor} {p.model}", p.kind, wires(p), str(len(p.points)), str(len(list(p.doubts())) or ""))
         for p in chosen
     ]
-    _table(("name", "device", "kind", "wires", "points", "doubts"), rows, wraps=("device",))
+    table(("name", "device", "kind", "wires", "points", "doubts"), rows, wraps=("device",), right=_NUMBERS)
     typer.echo(f"{len(chosen)} device types; satama profiles show NAME tells what one of them measures")
 
 
@@ -74,7 +69,7 @@ def show(
         what = f"there is no profile named '{name}'"
         near = closest(name, list_profiles(), "profiles").partition(" (")[0]
         hint = near if near.startswith("did you mean") else "satama profiles lists them"
-        _fail(Problems([Problem(name, None, "", what, hint)]), as_json, WRONG_USE)
+        fail(Problems([Problem(name, None, "", what, hint)]), as_json, WRONG_USE)
     _tell(name, as_json)
 
 
@@ -91,7 +86,7 @@ def check(
             if file.suffix != ".toml"
             else "check the path"
         )
-        _fail(Problems([Problem(file, None, "", what, hint)]), as_json, WRONG_USE)
+        fail(Problems([Problem(file, None, "", what, hint)]), as_json, WRONG_USE)
     _tell(file if file.suffix == ".toml" else file.absolute(), as_json)
 
 
@@ -99,9 +94,9 @@ def _tell(name_or_file: str | Path, as_json: bool) -> None:
     try:
         profile = load_profile(name_or_file)
     except Problems as error:
-        _fail(error, as_json, FOUND_PROBLEM)
+        fail(error, as_json, FOUND_PROBLEM)
     if as_json:
-        typer.echo(json.dumps({"ok": True, **_whole(profile)}, ensure_ascii=False, default=_exact))
+        typer.echo(json.dumps({"ok": True, **_whole(profile)}, default=_exact))
         return
     typer.echo(f"{profile.name}: {profile.vendor} {profile.model}, {profile.kind}")
     for fact in _facts(profile):
@@ -109,10 +104,10 @@ def _tell(name_or_file: str | Path, as_json: bool) -> None:
     rows = [
         (p.name, p.quantity, _unit(p), _kind(p), place(profile, p), _bounds(p), _written(p)) for p in profile.points
     ]
-    _table(("point", "quantity", "unit", "kind", "where", "range", "writable"), rows, wraps=("range", "writable"))
-    _list("Good to know:", profile.quirks)
-    _list("Check on the device:", [f"{about}: {doubt}" for about, doubt in profile.doubts()])
-    _list("Sources:", profile.sources)
+    table(("point", "quantity", "unit", "kind", "where", "range", "writable"), rows, wraps=("range", "writable"))
+    bullets("Good to know:", profile.quirks)
+    bullets("Check on the device:", [f"{about}: {doubt}" for about, doubt in profile.doubts()])
+    bullets("Sources:", profile.sources)
 
 
 # --- what is told
@@ -210,39 +205,6 @@ def _whole(profile: Profile) -> dict:
 
 def _exact(number: Decimal | Fraction) -> str:
     return f"{number:f}" if isinstance(number, Decimal) else str(number)
-
-
-# --- how it is told
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]], wraps: tuple[str, ...]) -> None:
-    """Columns that nobody fills are left out. A narrow terminal breaks the lines of the columns in `wraps` only."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDE)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    filled = [at for at in range(len(head)) if any(row[at] for row in rows)]
-    for at in filled:
-        justify = "right" if head[at] in _NUMBERS else "left"
-        table.add_column(head[at], justify=justify, no_wrap=head[at] not in wraps)
-    for row in rows:
-        table.add_row(*(escape(row[at]) for at in filled))
-    console.print(table, highlight=False)
-
-
-def _list(title: str, sentences: list[str]) -> None:
-    if sentences:
-        typer.echo(title)
-    for sentence in sentences:
-        typer.echo(f"  - {sentence}")
-
-
-def _fail(error: Problems, as_json: bool, code: int) -> NoReturn:
-    if as_json:
-        typer.echo(json.dumps({"ok": False, "problems": [problem.as_dict() for problem in error.problems]}))
-    else:
-        typer.echo(str(error), err=True)
-    raise typer.Exit(code)
 
 
 def _stop(what: str) -> NoReturn:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Iterator
+from functools import lru_cache
 
 _PACKAGE = "gateway"
 _SMALL = range(-(1 << 30), 1 << 30)  # fits a word of the chip: anything larger is an object, better held once
@@ -26,7 +27,7 @@ _Imported = dict[str, tuple[str, str]]  # name in this module -> (module, name t
 
 def write_out(sources: dict[str, str]) -> dict[str, str]:
     """The same modules with small constants in the place of their names. `sources`: path ("gateway/core/site.py") -> source text."""
-    modules = {_dotted(path): _Module(text) for path, text in sources.items()}
+    modules = {_dotted(path): _read(text) for path, text in sources.items()}
     for module in modules.values():
         module.imported = dict(module.imports(modules))
     texts = set().union(*(module.texts for module in modules.values()))
@@ -48,15 +49,18 @@ def _dotted(path: str) -> str:
 
 
 class _Module:
+    """What one module says; `imported` is said anew for each set of modules that it is among."""
+
     def __init__(self, text: str):
         self.tree = ast.parse(text)
+        self.nodes = list(ast.walk(self.tree))
         self.names: set[str] = set()
         self.texts: set[str] = set()
         self.constants: dict[str, int] = {}  # public ones, small whole numbers
         self.imported: _Imported = {}
         known: dict[str, int] = {}
         stored: list[str] = []
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Name):
                 self.names.add(node.id)
                 if not isinstance(node.ctx, ast.Load):
@@ -77,7 +81,7 @@ class _Module:
     def imports(self, modules: dict[str, _Module]) -> Iterator[tuple[str, tuple[str, str]]]:
         """What it imports from the application, under a name that means nothing else here."""
         found: dict[str, set[tuple[str, str]]] = {}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == _PACKAGE:
                 for alias in node.names:
                     whole = f"{node.module}.{alias.name}"
@@ -104,7 +108,7 @@ class _Module:
 
     def wanted(self, modules: dict[str, _Module]) -> Iterator[str]:
         """Names that stay, for it says them in a way that cannot be replaced."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Attribute) and self._of_module(node, modules) is None:
                 yield node.attr
             elif isinstance(node, ast.ImportFrom):
@@ -117,7 +121,7 @@ class _Module:
         values = {name: self.value(name, modules) for name in self.imported}
         said: dict[str, int] = {}  # how often a module's name is said, but for the constants in it
         edits = []  # (line, from byte, to byte, text)
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             new = None
             if isinstance(node, ast.Name):
                 new = renamed.get(node.id) or _literal(values.get(node.id))
@@ -132,13 +136,19 @@ class _Module:
             found = lines[line - 1]
             lines[line - 1] = found[:start] + new.encode() + found[end:]
         useless = {name for name in values if values[name] is not None or said.get(name) == 0}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.ImportFrom) and any((a.asname or a.name) in useless for a in node.names):
                 rest = [ast.unparse(alias) for alias in node.names if (alias.asname or alias.name) not in useless]
                 line = " " * node.col_offset + (f"from {node.module} import {', '.join(rest)}" if rest else "pass")
                 count = node.end_lineno - node.lineno + 1
                 lines[node.lineno - 1 : node.end_lineno] = [line.encode(), *[b""] * (count - 1)]
         return "\n".join(line.decode() for line in lines)
+
+
+@lru_cache(maxsize=512)
+def _read(text: str) -> _Module:
+    """Most modules stay the same from one application to the next."""
+    return _Module(text)
 
 
 def _literal(value: int | None) -> str | None:

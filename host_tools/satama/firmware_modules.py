@@ -35,6 +35,8 @@ def _modules(body: dict[str, Any]) -> Iterator[str]:
 
     if body["network"]["kind"] == "lan":
         yield "uplink.ethernet"
+    if body["mqtt"]["tls"]:
+        yield from ("uplink.renewal", "uplink.kept_certificates")
     for bus in body["buses"]:
         yield from _OF_BUSES[bus["kind"]]
     for _, _, inputs in body["polls"]:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from . import firmware  # noqa: F401  makes `gateway` importable
-from .boards.board import FLASH_BLOCK, Board
+from .boards.model import FLASH_BLOCK, Board
 from .pulse_bounds import TOTAL_BYTES
 
 # isort: split

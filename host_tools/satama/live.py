@@ -1,11 +1,12 @@
-"""Listening at a broker: every message of some topic filters, at QoS 1, in order of arrival, for a bounded time."""
+"""At a broker: every message of some topic filters, at QoS 1, in order of arrival, for a bounded time; and what is said there first."""
 
 from __future__ import annotations
 
 import queue
 import re
+import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,27 @@ class LiveError(Exception):
 
 @dataclass(frozen=True)
 class Access:
-    """Where the broker is and how to get in. `client`: a name under which the broker keeps messages for us between runs."""
+    """Where the broker is and how to get in: `tls` with which CAs, and with which certificate of ours; None is plain TCP.
+
+    client   a name under which the broker keeps messages for us between runs
+    """
 
     host: str
     port: int
     user: str = ""
     password: str = ""
-    ca: Path | None = None
+    tls: ssl.SSLContext | None = None
     client: str = ""
 
 
 def access(
-    address: str, user: str = "", password_file: Path | None = None, ca: Path | None = None, client: str = ""
+    address: str,
+    user: str = "",
+    password_file: Path | None = None,
+    ca: Path | Sequence[Path] | None = None,
+    client: str = "",
+    cert: Path | None = None,
+    key: Path | None = None,
 ) -> Access:
     """Raises ValueError where the options make no sense."""
     host, port = parse_address(address, _TLS_PORT if ca else _PORT)
@@ -44,9 +54,33 @@ def access(
             password = password_file.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"{password_file}: the password cannot be read: {error}") from None
-    if ca and not ca.is_file():
-        raise ValueError(f"{ca}: there is no such file of certificates")
-    return Access(host, port, user, password, ca, client)
+    if (cert or key) and not ca:
+        raise ValueError("a certificate of ours without TLS -> --ca FILE")
+    return Access(
+        host, port, user, password, _tls([ca] if isinstance(ca, Path) else ca, cert, key) if ca else None, client
+    )
+
+
+def _tls(ca: Sequence[Path], cert: Path | None, key: Path | None) -> ssl.SSLContext:
+    """A context that trusts the certificates of these files only, PEM or DER. Raises ValueError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        for path in ca:
+            data = path.read_bytes()
+            context.load_verify_locations(cadata=data.decode() if b"-----BEGIN" in data else data)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        if not path.is_file():
+            raise ValueError(f"{path}: there is no such file of certificates") from None
+        raise ValueError(
+            f"{path}: no certificates can be read there ({getattr(error, 'reason', None) or error})"
+        ) from None
+    if cert:
+        try:
+            context.load_cert_chain(cert, key, password=lambda: "")  # nobody is asked for a password
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+            raise ValueError(f"{cert}: no certificate (PEM) with its key, unencrypted: {reason}") from None
+    return context
 
 
 def parse_address(address: str, default_port: int = _PORT) -> tuple[str, int]:
@@ -66,9 +100,12 @@ def seconds(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def messages(where: Access, filters: list[str], for_s: float | None = None) -> Iterator[tuple[str, bytes]]:
+def messages(
+    where: Access, filters: list[str], for_s: float | None = None, retained: Sequence[tuple[str, bytes]] = ()
+) -> Iterator[tuple[str, bytes]]:
     """(topic, payload) as they come, until `for_s` seconds have passed; without, until nobody asks any more. Raises LiveError.
 
+    `retained` is published as such once we are sure to hear the answers.
     A connection that breaks is made again; the first one must succeed.
     """
     try:
@@ -77,6 +114,7 @@ def messages(where: Access, filters: list[str], for_s: float | None = None) -> I
         raise LiveError("a broker needs the package paho-mqtt -> pip install 'satama[collect]'") from None
     name = f"{where.host}:{where.port}"
     inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+    to_say = list(retained)
 
     def connected(client: Any, data: object, flags: object, reason: Any, *_: object) -> None:
         if reason.is_failure:
@@ -87,6 +125,9 @@ def messages(where: Access, filters: list[str], for_s: float | None = None) -> I
     def subscribed(client: Any, data: object, mid: int, reasons: list[Any], *_: object) -> None:
         refused = [one for one, reason in zip(filters, reasons, strict=False) if reason.is_failure]
         inbox.put(("refused", f"no right to read {refused[0]}") if refused else ("ready", None))
+        while to_say and not refused:
+            topic, payload = to_say.pop(0)
+            client.publish(topic, payload, 1, retain=True)
 
     client = mqtt.Client(
         mqtt.CallbackAPIVersion.VERSION2, client_id=where.client or None, clean_session=not where.client
@@ -98,8 +139,8 @@ def messages(where: Access, filters: list[str], for_s: float | None = None) -> I
     try:
         if where.user:
             client.username_pw_set(where.user, where.password)
-        if where.ca:
-            client.tls_set(str(where.ca))
+        if where.tls:
+            client.tls_set_context(where.tls)
         client.connect(where.host, where.port, keepalive=30)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

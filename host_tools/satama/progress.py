@@ -8,15 +8,17 @@ with reporter(as_json) as report:
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 _EVERY_S = 1.0  # how often a line or an event tells of progress
 
@@ -49,12 +51,36 @@ class Reporter:
         raise NotImplementedError
 
 
+@contextmanager
+def _listener_may_go(stream: TextIO) -> Iterator[None]:
+    """Nobody listens any more (`| head`, a terminal that was closed): what is being done to a board goes on in silence."""
+    try:
+        yield
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # the interpreter flushes it at its end
+        os.close(nowhere)
+
+
+def _print(text: str, stream: TextIO | None) -> None:
+    if stream is not None:  # None: the command was started with it closed
+        with _listener_may_go(stream):
+            print(text, file=stream, flush=True)
+
+
+class _Share(TaskProgressColumn):
+    """Percent, where it is known how much there is to do."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.total is None else f"{task.percentage:>3.0f} %")
+
+
 class Bars(Reporter):
     """On a terminal, on stderr: what is written to stdout stays clean."""
 
     def __init__(self) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False), BarColumn(), _Share(), TimeRemainingColumn(),
             console=Console(stderr=True), transient=True,
         )  # fmt: skip
 
@@ -66,7 +92,8 @@ class Bars(Reporter):
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        with _listener_may_go(sys.stderr):
+            self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def step(self, name: str, of: int = 0) -> Iterator[Step]:
@@ -101,7 +128,7 @@ class Lines(Reporter):
     """Not on a terminal: a line at the beginning of a step, and now and then one on its way, on stderr."""
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        _print(text, sys.stderr)
 
     @contextmanager
     def step(self, name: str, of: int = 0) -> Iterator[Step]:
@@ -113,7 +140,7 @@ class Events(Reporter):
     """For tools: one JSON object a line, on stdout."""
 
     def event(self, name: str, **about: Any) -> None:
-        print(json.dumps({"event": name, **about}), flush=True)
+        _print(json.dumps({"event": name, **about}), sys.stdout)
 
     @contextmanager
     def step(self, name: str, of: int = 0) -> Iterator[Step]:
@@ -127,4 +154,4 @@ def reporter(as_json: bool) -> Reporter:
     """The one that suits where the output goes."""
     if as_json:
         return Events()
-    return Bars() if sys.stderr.isatty() else Lines()
+    return Bars() if sys.stderr is not None and sys.stderr.isatty() else Lines()

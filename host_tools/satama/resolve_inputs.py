@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from .boards.pins import port_pins
+from .boards.pins import find_input, port_pins
 from .problems import Key, Problem, Wrong
 from .profile import Profile
 from .pulse_bounds import counters, interrupt_hz
@@ -34,7 +34,7 @@ def check_inputs(resolved: Resolved) -> Iterator[Problem]:
         for name, pin, found in wanted:
             key: Key = ("device", index, name)
             try:
-                gpio = board.find_input(profile.interface, pin, name)
+                gpio = find_input(board, profile.interface, pin, name)
             except Wrong as wrong:
                 yield source.problem(key, wrong.what, wrong.hint)
                 continue

@@ -12,6 +12,7 @@ import builtins
 import itertools
 import string
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 Edit = tuple[int, int, str, str]  # line (from 1), byte in it, name, new name
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -20,7 +21,7 @@ _PACKAGE = "gateway"
 
 def shorten(sources: dict[str, str]) -> dict[str, str]:
     """The same modules with shorter names. `sources`: path of each ("gateway/core/site.py") -> source text."""
-    modules = {path: _Module(path, text) for path, text in sorted(sources.items())}
+    modules = {path: _read(path, text) for path, text in sorted(sources.items())}
     by_keyword = set().union(*(module.by_keyword for module in modules.values()))
     kept = by_keyword.union(*(module.looked_up for module in modules.values()))
     families = _families(modules)
@@ -43,9 +44,15 @@ def shorten(sources: dict[str, str]) -> dict[str, str]:
             own = _mapping(module.globals - kept, kept | module.names)
             edits = [*module.edits(members, own)]
             if not module.has_foreign_base:  # or somebody else may call them by keyword
-                edits += _arguments(module.tree, by_keyword)
+                edits += _arguments(module.outer_functions, by_keyword)
             result[module.path] = _edited(sources[module.path], edits)
     return result
+
+
+@lru_cache(maxsize=512)
+def _read(path: str, text: str) -> _Module:
+    """Most modules stay the same from one application to the next."""
+    return _Module(path, text)
 
 
 def _private(name: str) -> bool:
@@ -72,6 +79,7 @@ class _Module:
         self.path = path
         self.lines = text.encode().split(b"\n")
         self.tree = ast.parse(text)
+        self.nodes = list(ast.walk(self.tree))
         self.attributes: set[str] = set()  # private ones that it reads or writes
         self.members: set[str] = set()  # private ones that its classes have
         self.of_others: set[str] = set()  # private ones of something that is not `self`
@@ -81,15 +89,16 @@ class _Module:
         self.by_keyword: set[str] = set()
         self.bases: list[str] = []  # modules of the application that its classes inherit from
         self.has_foreign_base = False
-        self.classes = {node.name for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef)}
+        self.classes = {node.name for node in self.nodes if isinstance(node, ast.ClassDef)}
         self._imported: dict[str, str] = {}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             self._see(node)
         for statement in self.tree.body:
             self._see_global(statement)
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.ClassDef):
                 self._see_class(node)
+        self.outer_functions = list(_outer_functions(self.nodes))
 
     def _see(self, node: ast.AST) -> None:
         if isinstance(node, ast.Attribute) and _private(node.attr):
@@ -138,8 +147,8 @@ class _Module:
             self.has_foreign_base = True
 
     def edits(self, members: dict[str, str], own: dict[str, str]) -> Iterator[Edit]:
-        in_class = {s for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef) for s in node.body}
-        for node in ast.walk(self.tree):
+        in_class = {s for node in self.nodes if isinstance(node, ast.ClassDef) for s in node.body}
+        for node in self.nodes:
             if isinstance(node, ast.Attribute) and node.attr in members:
                 length = len(node.attr)
                 yield node.end_lineno, node.end_col_offset - length, node.attr, members[node.attr]
@@ -178,26 +187,35 @@ def _families(modules: dict[str, _Module]) -> list[list[_Module]]:
     return list(members.values())
 
 
-def _arguments(tree: ast.AST, by_keyword: set[str]) -> Iterator[Edit]:
-    """Arguments become a, b, c ...: those of functions that stand in no other, that nobody gives by keyword, and that nothing
-    inside of the function has a name like."""
-    functions = [node for node in ast.walk(tree) if isinstance(node, _Function)]
-    nested = {node for function in functions for node in ast.walk(function) if node is not function}
-    for node in functions:
-        if node not in nested:
-            bound = _bound_inside(node)
-            inside = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)} | bound
-            mine = [argument for argument in node.args.args if argument.arg not in ("self", "cls")]
-            taken = inside | {argument.arg for argument in node.args.args} | by_keyword
-            fresh = (letter for letter in string.ascii_lowercase if letter not in taken)
-            new = {a.arg: f for a, f in zip(mine, fresh, strict=False)}
-            new = {old: n for old, n in new.items() if len(old) > 1 and old not in by_keyword and old not in bound}
-            for argument in mine:
-                if argument.arg in new:
-                    yield argument.lineno, argument.col_offset, argument.arg, new[argument.arg]
-            for name in _own_names(node):
-                if name.id in new:
-                    yield name.lineno, name.col_offset, name.id, new[name.id]
+def _outer_functions(nodes: list[ast.AST]) -> Iterator[tuple[_Function, list[ast.AST]]]:
+    """(function, all that is in it), of those that stand in no other. `nodes`: from the outside in."""
+    nested: set[ast.AST] = set()
+    for node in nodes:
+        if isinstance(node, _Function) and node not in nested:
+            inner = list(ast.walk(node))[1:]
+            nested.update(inner)
+            yield node, inner
+
+
+def _arguments(functions: list[tuple[_Function, list[ast.AST]]], by_keyword: set[str]) -> Iterator[Edit]:
+    """Arguments of outer functions become a, b, c ...: those that nobody gives by keyword, and that nothing inside of the function has a
+    name like."""
+    for node, inner in functions:
+        bound = _bound_inside(inner)
+        inside = {name.id for name in inner if isinstance(name, ast.Name)} | bound
+        mine = [argument for argument in node.args.args if argument.arg not in ("self", "cls")]
+        taken = inside | {argument.arg for argument in node.args.args} | by_keyword
+        fresh = (letter for letter in string.ascii_lowercase if letter not in taken)
+        new = {a.arg: f for a, f in zip(mine, fresh, strict=False)}
+        new = {old: n for old, n in new.items() if len(old) > 1 and old not in by_keyword and old not in bound}
+        if not new:
+            continue
+        for argument in mine:
+            if argument.arg in new:
+                yield argument.lineno, argument.col_offset, argument.arg, new[argument.arg]
+        for name in _own_names(node):
+            if name.id in new:
+                yield name.lineno, name.col_offset, name.id, new[name.id]
 
 
 def _own_names(function: _Function) -> Iterator[ast.Name]:
@@ -209,12 +227,10 @@ def _own_names(function: _Function) -> Iterator[ast.Name]:
                 yield node
 
 
-def _bound_inside(function: _Function) -> set[str]:
+def _bound_inside(inner: list[ast.AST]) -> set[str]:
     """What gets a meaning of its own in nested scopes, or in other ways than as a plain name."""
     bound: set[str] = set()
-    for node in ast.walk(function):
-        if node is function:
-            continue
+    for node in inner:
         if isinstance(node, _Function):
             bound.update(a.arg for a in [*node.args.args, *node.args.kwonlyargs])
             bound.update(n.id for n in _own_names(node) if isinstance(n.ctx, ast.Store))

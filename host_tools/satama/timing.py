@@ -7,7 +7,7 @@ Both kinds of bus answer the same questions:
 with `turnaround_us` and `gap_us` (silence that the device wants before the next request) as its profile declares them.
 """
 
-from .boards.board import Costs
+from .boards.model import Costs
 from .profile_values import BIT_FUNCTIONS
 from .site import RtuBus, TcpBus
 

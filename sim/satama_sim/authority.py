@@ -80,6 +80,11 @@ class Authority:
     def client(self, name: str, *, begins: float = -1, ends: float = 365, key: str = "P-256") -> Issued:
         return self._issue(name, new_key(key), begins, ends, purposes=[ExtendedKeyUsageOID.CLIENT_AUTH])
 
+    def renew(self, old: Issued, *, begins: float = -1, ends: float = 365) -> Issued:
+        """A new client certificate for the same name and key."""
+        name = str(old.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+        return self._issue(name, old.key, begins, ends, purposes=[ExtendedKeyUsageOID.CLIENT_AUTH])
+
     def _issue(
         self,
         name: str,

@@ -34,7 +34,8 @@ from satama.pulse_bounds import counters
 from . import umqtt
 from .authority import Issued
 from .board.board import SimBoard, SimError, Traits
-from .board.flash import FlashFile, NorFlash
+from .board.flash import NorFlash
+from .board.flash_file import FlashFile
 from .board.radio import Radio
 from .broker.core import Broker, Message
 from .bus.rs485 import Rs485Bus
@@ -51,9 +52,9 @@ from .wiring import Wiring
 from .world import build_world
 
 SECOND = 1_000_000
-# The VM's words are twice as long as the chip's, and the board's modules live there too. With less, half of the computing is
-# collecting garbage; how little will do, tests/gateway/test_memory.py asks.
-HEAP_BYTES = 768 << 10
+# Far more than a board has (the VM's words are twice as long as the chip's, and the board's modules live there too): with 768 KiB a
+# third of the VM's computing is collecting garbage. How little will do, tests/gateway/test_memory.py asks.
+HEAP_BYTES = 4 << 20
 START_UNIX_S = 1_796_119_200  # 2026-12-01 10:00 UTC
 _UNITS = {"ms": 1_000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86400 * SECOND}
 _CONSOLE_PATIENCE_US = 10 * SECOND
@@ -86,13 +87,17 @@ def vm_version(command: tuple[str, ...]) -> str:
 
 @contextlib.contextmanager
 def one_core() -> Iterator[None]:
-    """VM and host take turns, so they share one core: no wake-ups across cores (17 instead of 92 microseconds a call)."""
+    """VM and host take turns, so they share one core: no wake-ups across cores (17 instead of 92 microseconds a call).
+
+    Which one: by SATAMA_SIM_SEAT, for processes that run side by side and were given numbers, or by the number of the process.
+    """
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
     allowed = os.sched_getaffinity(0)
     cores = sorted(allowed)
-    os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})
+    seat = int(os.environ.get("SATAMA_SIM_SEAT", os.getpid()))
+    os.sched_setaffinity(0, {cores[seat % len(cores)]})
     try:
         yield
     finally:
@@ -171,6 +176,7 @@ class Cabinet:
         self.start_unix_s = start_unix_s
         self.console_output = bytearray()
         self._requests = 0
+        self._relays: list[LiveRelay | FrozenRelay] = []  # to a real broker
         body = self.compiled.body
         board = self.compiled.board
         self._overrides = dict(overrides or {})
@@ -180,8 +186,10 @@ class Cabinet:
         self._firmware, self._files = firmware, files or {}
         secure = body["mqtt"]["tls"]
         through = broker is not None and broker.startswith(MQTTS)
-        if through and not (secure and clock == "real"):
-            raise ValueError(f"{broker}: {MQTTS} needs the real clock, and a site without insecure = true")
+        if through and clock != "real":
+            raise ValueError(f"{broker}: {MQTTS} needs the real clock -> --clock real")
+        if through and not secure:
+            raise ValueError(f"{broker}: this site speaks plain TCP (insecure = true) -> host:port without {MQTTS}")
         self._own_authority = bool(secure) and not through and tls_server is None
         if self._own_authority:
             tls_server = simulated_server(tuple(host for host, _ in body["mqtt"]["hosts"]))
@@ -223,12 +231,15 @@ class Cabinet:
             self.module = Module(self.board, board)
             self.module.chip.send = self.console_output.extend
         self.ptys: dict[str, PtyPort] = {}
-        self._wire(serial_buses or {})
         self._real_s = 0.0
-        self._started_us = 0
+        self._wire(serial_buses or {})
         self.clock.start(self.timeline)
-        with one_core():
-            self.board.power_on()
+        try:
+            with one_core():
+                self.board.power_on()
+        except BaseException:
+            self._let_go()
+            raise
 
     # --- wiring
 
@@ -255,9 +266,9 @@ class Cabinet:
             self.simulated_broker = SimulatedBroker(self.timeline, core)
             return self.simulated_broker.accept
         host, port = require_reachable(address)
-        if isinstance(self.clock, RealClock):
-            return LiveRelay(self.clock, host, port).accept
-        return FrozenRelay(host, port).accept
+        relay = LiveRelay(self.clock, host, port) if isinstance(self.clock, RealClock) else FrozenRelay(host, port)
+        self._relays.append(relay)
+        return relay.accept
 
     def _arrived(self, message: Message) -> None:
         self.broker.feed(message.topic, message.payload)
@@ -266,6 +277,8 @@ class Cabinet:
         """Open pseudo terminals for the console and the simulated buses: other programs can join. Name -> path."""
         if not isinstance(self.clock, RealClock):
             raise ValueError("ptys need the real clock -> clock='real'")
+        if self.ptys:
+            return {name: port.path for name, port in self.ptys.items()}
         console = PtyPort(self.clock, self.board.send_console)
         self.board.on_print.append(console.write)
         self.ptys["console"] = console
@@ -337,6 +350,8 @@ class Cabinet:
 
     def cut_power(self) -> None:
         self.board.power_off()
+        if self.module:
+            self.module.chip.power_off()  # a chip without power hears nobody, and nobody can reset it
 
     def restore_power(self) -> None:
         if not self.board.powered:
@@ -359,6 +374,7 @@ class Cabinet:
         if self.ptys or any(isinstance(bus, SerialBus) for bus in self.buses):
             raise ValueError("the buses are held open by real ports -> deploy to a cabinet that has none")
         self.cut_power()
+        self.wiring.close()
         self.compiled = compiled
         devices = {device.id for device in compiled.site.devices}
         overrides = {name: options for name, options in self._overrides.items() if name in devices}
@@ -457,13 +473,24 @@ class Cabinet:
         }
 
     def close(self) -> None:
+        """End it; harmless when ended already. Raises ValueError when the file of the flash cannot be written."""
+        try:
+            self.board.power_off()
+            self._flash_file.write(self.flash.data)
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Of the process, the ports and the connections, and of nothing that somebody still wants to look at."""
         self.board.power_off()
         for port in self.ptys.values():
             port.close()
         self.ptys.clear()
         self.wiring.close()
-        self._flash_file.write(self.flash.data)
+        for relay in self._relays:
+            relay.close()
         self.flash.close()
+        self._flash_file.let_go()
 
     def __enter__(self) -> Cabinet:
         return self

@@ -46,9 +46,13 @@ class Demo:
             self._stop_broker()
             raise
         self.collector: Collector = self.cabinet.broker
-        if self._own_broker is None:
-            self._subscriber = Subscriber(broker, self.collector.base + "#", self._take)
-        self.ptys = self.cabinet.offer_ptys()
+        try:
+            if self._own_broker is None:
+                self._subscriber = Subscriber(broker, self.collector.base + "#", self._take)
+            self.ptys = self.cabinet.offer_ptys()
+        except BaseException:
+            self._close()
+            raise
         self._bus_history = {bus.name: [(0, 0)] for bus in self.cabinet.buses}
 
     def _arrived(self, message: Message) -> None:
@@ -76,10 +80,13 @@ class Demo:
                 raise self._failure
             return self._report()
         finally:
-            self.cabinet.close()
-            if self._subscriber:
-                self._subscriber.close()
-            self._stop_broker()
+            self._close()
+
+    def _close(self) -> None:
+        self.cabinet.close()
+        if self._subscriber:
+            self._subscriber.close()
+        self._stop_broker()
 
     def _stop_broker(self) -> None:
         if self._own_broker:

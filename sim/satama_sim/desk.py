@@ -14,13 +14,14 @@ from satama.boards.board import Board, load_board
 
 from . import umqtt
 from .board.board import SimBoard
-from .board.flash import FlashFile, NorFlash
+from .board.flash import NorFlash
+from .board.flash_file import FlashFile
 from .board.radio import Radio
-from .cabinet import HEAP_BYTES, Cabinet, microseconds, one_core, traits_of
+from .cabinet import HEAP_BYTES, Cabinet, microseconds, one_core, traits_of, vm_version
 from .chip import Door, PtyDoor, Rfc2217Door, SocketDoor, keep_saying
 from .module import Module
 from .net import Network
-from .timeline import RealClock, Timeline
+from .timeline import RealClock, Timeline, VirtualClock
 from .vm_path import find_vm
 
 DOORS: dict[str, type[Door]] = {"pty": PtyDoor, "socket": SocketDoor, "rfc2217": Rfc2217Door}
@@ -52,6 +53,8 @@ class LoneBoard:
         seed: int = 1,
         mac: bytes = b"\x24\x0a\xc4\x00\x00\x01",
     ):
+        command = find_vm(vm)
+        vm_version(tuple(command))  # what is none is told now, and not when something boots
         self.timeline, self.clock = Timeline(), RealClock()
         self._file = FlashFile(flash, spec.flash_bytes)
         self.flash = NorFlash(spec.flash_bytes, self._file.read())
@@ -64,7 +67,7 @@ class LoneBoard:
             self.flash,
             network,
             radio,
-            find_vm(vm),
+            command,
             str(umqtt.ensure()),
             HEAP_BYTES,
             seed,
@@ -80,8 +83,10 @@ class LoneBoard:
 
     def close(self) -> None:
         self.board.power_off()
-        self._file.write(self.flash.data)
-        self.flash.close()
+        try:
+            self._file.write(self.flash.data)
+        finally:
+            self.flash.close()
 
 
 class Desk:
@@ -110,11 +115,17 @@ class Desk:
         """
         if port not in DOORS:
             raise ValueError(f"there is no kind of port {port!r} -> {', '.join(DOORS)}")
-        if (site is None) == (board is None):
-            raise ValueError("one of the two, and not both -> a site file, or --board NAME")
+        if site is None and board is None:
+            raise ValueError("nothing is said of what lies on the desk -> a site file, or --board NAME")
+        if site is not None and board is not None:
+            raise ValueError(f"{site} names its own board -> a site file, or --board NAME")
         self._closed = False
         self.powered: Powered
         if board is not None:
+            if broker:
+                raise ValueError(
+                    f"--broker {broker}: a board with nothing around it has no network -> give a site file"
+                )
             self.spec = load_board(board)
             self.powered = LoneBoard(self.spec, flash, vm, seed)
             self.cabinet: Cabinet | None = None
@@ -124,7 +135,11 @@ class Desk:
             self.spec = cabinet.compiled.board
             self.powered = self.cabinet = cabinet  # type: ignore[assignment]  # it has a module: there is a flash
         chip = self.chip = self.powered.module.chip
-        self.door = DOORS[port](chip, self.powered.clock, **door_options)
+        try:
+            self.door = DOORS[port](chip, self.powered.clock, **door_options)
+        except BaseException:  # no terminal or socket is left
+            self.powered.close()
+            raise
         self.url = self.door.url
         self._to_host, chip.send = chip.send, self._out
         keep_saying(chip, self.powered.timeline)
@@ -145,13 +160,25 @@ class Desk:
         """Let real time pass. Raises SimError."""
         self.powered.run_to_us(self.powered.clock.now_us() + microseconds(duration))
 
+    def hurry(self, duration: str | int | float) -> None:
+        """Let time pass as fast as the machine can. What comes in from outside meanwhile is seen afterwards: a second at a time. Raises SimError."""
+        board, clock = self.powered.board, self.powered.clock
+        board.clock = VirtualClock()
+        try:
+            self.powered.run_to_us(self.powered.timeline.now_us + microseconds(duration))
+        finally:
+            board.clock = clock
+            clock.start(self.powered.timeline)
+
     def close(self) -> None:
         """Take it off, once. Raises ValueError when the file of the flash cannot be written."""
         if self._closed:
             return
         self._closed = True
-        self.door.close()
-        self.powered.close()
+        try:
+            self.door.close()
+        finally:
+            self.powered.close()
 
     def __enter__(self) -> Desk:
         return self

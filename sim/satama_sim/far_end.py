@@ -53,6 +53,11 @@ class SimulatedBroker:
     def start(self) -> None:
         self.listening = True
 
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """A message of somebody else's, at QoS 1."""
+        self.core.publish(topic, payload, 1, retain, self.timeline.now_us)
+        self._flush()
+
     def _flush(self) -> None:
         for connection in self.core.take_ready():
             peer = self._peers.get(connection)
@@ -99,6 +104,7 @@ class FrozenRelay:
 
     def __init__(self, host: str, port: int):
         self.host, self.port = host, port
+        self._sessions: set[_RelaySession] = set()
 
     def accept(self, peer: TcpPeer) -> _RelaySession | None:
         try:
@@ -106,12 +112,19 @@ class FrozenRelay:
         except OSError:
             return None
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return _RelaySession(peer, sock, self.PATIENCE_S)
+        session = _RelaySession(self._sessions, peer, sock, self.PATIENCE_S)
+        self._sessions.add(session)
+        return session
+
+    def close(self) -> None:
+        """The connections, those of boards that are gone without a word as well."""
+        for session in list(self._sessions):
+            session.closed(False)
 
 
 class _RelaySession:
-    def __init__(self, peer: TcpPeer, sock: socket.socket, patience_s: float):
-        self._peer, self._sock, self._patience_s = peer, sock, patience_s
+    def __init__(self, open_ones: set[_RelaySession], peer: TcpPeer, sock: socket.socket, patience_s: float):
+        self._open_ones, self._peer, self._sock, self._patience_s = open_ones, peer, sock, patience_s
         self._asked = bytearray()  # what the gateway has sent, as far as no whole packet
         self._answered = bytearray()
         self._due = 0
@@ -123,7 +136,7 @@ class _RelaySession:
             self._sock.sendall(data)
             answer = self._wait()
         except OSError:
-            self._sock.close()
+            self.closed(False)
             self._peer.hang_up()
             return
         if answer:
@@ -143,6 +156,7 @@ class _RelaySession:
         return bytes(answer)
 
     def closed(self, clean: bool) -> None:
+        self._open_ones.discard(self)
         self._sock.close()
 
 
@@ -161,6 +175,7 @@ class LiveRelay:
 
     def __init__(self, clock: RealClock, host: str, port: int):
         self.clock, self.host, self.port = clock, host, port
+        self._sessions: set[_LiveSession] = set()
 
     def accept(self, peer: TcpPeer) -> _LiveSession | None:
         try:
@@ -168,12 +183,19 @@ class LiveRelay:
         except OSError:
             return None
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return _LiveSession(self.clock, peer, sock)
+        session = _LiveSession(self._sessions, self.clock, peer, sock)
+        self._sessions.add(session)
+        return session
+
+    def close(self) -> None:
+        """The connections, those of boards that are gone without a word as well."""
+        for session in list(self._sessions):
+            session.closed(False)
 
 
 class _LiveSession:
-    def __init__(self, clock: RealClock, peer: TcpPeer, sock: socket.socket):
-        self._clock, self._peer, self._sock = clock, peer, sock
+    def __init__(self, open_ones: set[_LiveSession], clock: RealClock, peer: TcpPeer, sock: socket.socket):
+        self._open_ones, self._clock, self._peer, self._sock = open_ones, clock, peer, sock
         clock.watch(sock.fileno(), self._readable)
 
     def _readable(self) -> None:
@@ -198,6 +220,7 @@ class _LiveSession:
         self._end()
 
     def _end(self) -> None:
+        self._open_ones.discard(self)
         if self._sock.fileno() >= 0:
             self._clock.unwatch(self._sock.fileno())
             self._sock.close()

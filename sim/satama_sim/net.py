@@ -257,9 +257,12 @@ class NameServer:
 
     def __call__(self, query: bytes) -> list[tuple[bytes, int]]:
         labels, at = [], 12
-        while query[at]:
-            labels.append(query[at + 1 : at + 1 + query[at]].decode())
-            at += 1 + query[at]
+        try:
+            while query[at]:
+                labels.append(query[at + 1 : at + 1 + query[at]].decode())
+                at += 1 + query[at]
+        except (IndexError, UnicodeDecodeError):  # no query at all
+            return []
         name, question = ".".join(labels), query[12 : at + 5]
         self.asked.append((self.network.timeline.now_us, name))
         if self.silent:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,10 +36,33 @@ JsonOption = Annotated[bool, typer.Option("--json", help="for tools: one JSON ob
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Errors become sentences: 2 for wrong use, 1 for what was found."""
+def _in_good_order() -> Iterator[None]:
+    """SIGTERM and SIGHUP let go of VMs, ports and files of flash, too: by themselves they would end the process on the spot."""
+    caught = []
+    if threading.current_thread() is threading.main_thread():  # only there they can be
+        kinds = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        caught = [kind for kind in kinds if signal.getsignal(kind) is signal.SIG_DFL]  # nohup wants none
+
+    def end(*_: object) -> None:
+        for kind in caught:
+            signal.signal(kind, signal.SIG_IGN)  # a closed terminal says it twice, and the ending must not be cut short
+        raise KeyboardInterrupt
+
+    for kind in caught:
+        signal.signal(kind, end)
     try:
         yield
+    finally:
+        for kind in caught:
+            signal.signal(kind, signal.SIG_DFL)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Errors become sentences: 2 for wrong use, 1 for what was found. To be ended, or to lose the terminal, is as Ctrl-C."""
+    try:
+        with _in_good_order():
+            yield
     except Problems as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

@@ -33,8 +33,7 @@ class PtyPort:
 
     def write(self, data: bytes) -> None:
         """Bytes that nobody reads are dropped."""
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._ours, data)
+        _put(self._ours, data)
 
     def _readable(self) -> None:
         with contextlib.suppress(OSError):
@@ -51,8 +50,9 @@ class JoinedPtys:
 
     def __init__(self) -> None:
         self._pairs = [pty.openpty() for _ in range(2)]
-        for _, theirs in self._pairs:
+        for ours, theirs in self._pairs:
             tty.setraw(theirs)
+            os.set_blocking(ours, False)
         self.paths = [os.ttyname(theirs) for _, theirs in self._pairs]
         self._ended, self._end = os.pipe()
         self._carrier = threading.Thread(target=self._carry, daemon=True)
@@ -65,13 +65,19 @@ class JoinedPtys:
             if self._ended in ready:
                 return
             for source in ready:
-                os.write(b if source == a else a, os.read(source, 4096))
+                _put(b if source == a else a, os.read(source, 4096))
 
     def close(self) -> None:
         os.write(self._end, b"x")
         self._carrier.join()
         for descriptor in (*self._pairs[0], *self._pairs[1], self._ended, self._end):
             os.close(descriptor)
+
+
+def _put(descriptor: int, data: bytes) -> None:
+    """As much of it as the terminal takes."""
+    with contextlib.suppress(BlockingIOError):
+        os.write(descriptor, data)
 
 
 class SerialBus:
@@ -87,7 +93,13 @@ class SerialBus:
         self._uart: SimUart | None = None
         try:
             self._serial = serial.Serial(
-                port, spec["baud"], parity=spec["parity"], stopbits=spec["stop_bits"], timeout=0, exclusive=True
+                port,
+                spec["baud"],
+                parity=spec["parity"],
+                stopbits=spec["stop_bits"],
+                timeout=0,
+                write_timeout=0,  # a dongle that takes nothing any more must not hold up the time
+                exclusive=True,
             )
         except (serial.SerialException, OSError) as error:
             raise PortError(_sentence(port, error)) from None
@@ -117,8 +129,10 @@ class SerialBus:
         self.wire_limit_us += wire_us
 
     def close(self) -> None:
-        self._clock.unwatch(self._serial.fileno())
-        self._serial.close()
+        """Harmless when closed already."""
+        if self._serial.is_open:
+            self._clock.unwatch(self._serial.fileno())
+            self._serial.close()
 
 
 def _sentence(port: str, error: Exception) -> str:

@@ -10,6 +10,7 @@ Where no MicroPython VM is to be had the test is skipped with the reason; under 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,6 +22,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("satama").addoption(
         "--vm", default=None, help="a MicroPython unix executable to run the firmware on"
     )
+
+
+def pytest_configure() -> None:
+    """The processes of pytest-xdist take the cores in turn, or two of them might share one while another rests."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker.removeprefix("gw").isdigit():
+        os.environ.setdefault("SATAMA_SIM_SEAT", worker.removeprefix("gw"))
 
 
 def missing(reason: str) -> None:
@@ -48,8 +56,9 @@ def cabinet(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
         started.append(one)
         return one
 
-    yield start
-    for one in started:
-        one.close()
+    with contextlib.ExitStack() as stack:  # one that cannot be closed keeps no other one
+        yield start
+        for one in started:
+            stack.callback(one.close)
     for monitor in (monitor for one in started for monitor in one.wiring.monitors):
         monitor.check()  # whatever a test is about: one master at a time, silence between frames

@@ -47,12 +47,15 @@ class TlsEnd:
         self._accept = accept
         self.present(server)
 
-    def present(self, server: Issued) -> None:
-        """Another certificate from now on, for connections that come."""
+    def present(self, server: Issued, clients: Authority | None = None) -> None:
+        """Another certificate from now on, for connections that come; they need one of the authority `clients`, if there is one."""
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.maximum_version = ssl.TLSVersion.TLSv1_2  # the most that stock ESP32 images speak
         with tempfile.TemporaryDirectory() as folder:  # OpenSSL takes its own files only
             self._context.load_cert_chain(*server.write(Path(folder), "server"))
+        if clients:
+            self._context.verify_mode = ssl.CERT_REQUIRED
+            self._context.load_verify_locations(cadata=clients.issued.certificate_bytes().decode())
 
     def accept(self, peer: TcpPeer) -> _TlsSession | None:
         tls = _TlsSession(self._context, peer)

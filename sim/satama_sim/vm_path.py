@@ -8,8 +8,14 @@ import shutil
 import sys
 from pathlib import Path
 
-# What `python -m micropython_unix` does, without Python's site packages: half the time, at every start of a board.
-_LAUNCH = """import sys
+LIFELINE = "SATAMA_LIFELINE"
+# What `python -m micropython_unix` does, without Python's site packages: half the time, at every start of a board. When the last writer of
+# the lifeline, a pipe, is gone, SIGIO ends the VM, even one that computes and asks nobody anything (Linux; fcntl(2), F_SETOWN).
+_LAUNCH = """import fcntl, posix, sys
+lifeline = posix.environ.get(b"SATAMA_LIFELINE")
+if lifeline and sys.platform == "linux":
+    fcntl.fcntl(int(lifeline), fcntl.F_SETOWN, posix.getpid())
+    fcntl.fcntl(int(lifeline), fcntl.F_SETFL, posix.O_ASYNC)
 sys.path.insert(0, {!r})
 from micropython_run import run_main
 sys.exit(run_main(["micropython", *sys.argv[1:]]))"""

@@ -51,8 +51,14 @@ class Wiring:
             "h1": self._pushing,
             "stream": self._pushing,
         }
-        self.buses = [wire[spec["kind"]](spec, real.get(spec["id"])) for spec in specs]
-        self._inputs()
+        self.buses: list[Any] = []
+        try:
+            for spec in specs:
+                self.buses.append(wire[spec["kind"]](spec, real.get(spec["id"])))
+            self._inputs()
+        except BaseException:  # one of several real ports cannot be opened
+            self.close()
+            raise
 
     def _rtu(self, spec: dict[str, Any], port: str | None) -> Rs485Bus | SerialBus:
         uart = self.board.uarts[spec["uart"]]
@@ -111,8 +117,9 @@ class Wiring:
         return microvolts
 
     def close(self) -> None:
+        """Take the wires off: devices that talk by themselves fall silent, real ports are given back."""
         for bus in self.buses:
-            if isinstance(bus, SerialBus):
+            if isinstance(bus, SerialBus | PushingLine | RealModbusTcp):
                 bus.close()
 
 

@@ -56,7 +56,7 @@ def within(results, step):
             assert type(byte) is int and 0 <= byte < 192
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.integers(),
     st.lists(st.tuples(st.lists(st.tuples(VALUES, QUALITIES), min_size=3, max_size=3), STEPS), max_size=40),

@@ -203,7 +203,7 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(STEP, max_size=80), st.sampled_from([(0, 0), (0, 60_000), (60_000, 0)]))
 def test_nothing_offered_is_ever_taken_back_and_only_the_quantum_is_lost(steps, persist_ms):
     store, rtc, now_ms = Store(), Rtc(), 0

@@ -45,7 +45,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(STEPS, st.randoms(use_true_random=False))
 def test_the_queue_is_what_a_plain_list_says(steps, order):
     partition = FlashPartition(64)  # large enough: nothing is dropped here

@@ -3,8 +3,12 @@
 The same on the whole gateway is `satama storm powercut`; here it is the journal alone, with the state ring beside it.
 """
 
+from typing import NamedTuple
+
 import pytest
 from journals import ALARMS, COUNTERS, SCHEMA, FlashPartition, Start
+
+from gateway.journal.blocks import BLOCK
 
 MODES = ("absent", "torn 25", "torn 50", "torn 90", "weak bit", "whole")
 PAGE = 4096
@@ -34,22 +38,47 @@ def damage(flash, mode, kind, address, data, at):
         flash.data[address + bit // 8] ^= 1 << bit % 8
 
 
-class Run:
-    """A scenario that can be cut at any operation; it notes what the journal took and what the broker confirmed."""
+class Moment(NamedTuple):
+    """The flash just before an operation, and what the journal had taken and the broker confirmed by then."""
 
-    def __init__(self, partition, steps):
+    number: int
+    operation: tuple[str, int, bytes]  # kind, address, data
+    content: bytes
+    made: list
+    confirmed: set
+
+    def cut(self, mode):
+        """A partition on which the power went at that operation."""
+        partition = FlashPartition(len(self.content) // BLOCK)
+        partition.flash.data[:] = self.content
+        damage(partition.flash, mode, *self.operation, self.number)
+        return partition
+
+
+class Run:
+    """A scenario that can be cut at any operation; it notes what the journal took and what the broker confirmed.
+
+    `stride`: so often the moment is kept, for a cut that is made later. What the cut leaves is on flash alone, so that one life serves
+    all its cuts.
+    """
+
+    def __init__(self, partition, steps, stride=0):
         self.partition = partition
-        self.steps = steps
+        self.steps, self.stride = steps, stride
         self.made, self.confirmed, self.operations = [], set(), 0
+        self.moments = []
         self.cut_at = -1
         self.mode = ""
         partition.flash.before = self.before
 
-    def before(self, kind, address, data):
+    def before(self, *operation):
         if self.operations == self.cut_at:
             self.partition.flash.before = None
-            damage(self.partition.flash, self.mode, kind, address, data, self.operations)
+            damage(self.partition.flash, self.mode, *operation, self.operations)
             raise Cut
+        if self.stride and self.operations % self.stride == 0:
+            content = bytes(self.partition.flash.data)
+            self.moments.append(Moment(self.operations, operation, content, list(self.made), set(self.confirmed)))
         self.operations += 1
 
     def go(self):
@@ -88,9 +117,10 @@ def check(runs, partition):
 
 
 def cuts(blocks, steps, stride):
-    whole = Run(FlashPartition(blocks), steps)
+    """(moment, mode) of each kind of cut at each `stride`-th operation of a life, and that life."""
+    whole = Run(FlashPartition(blocks), steps, stride)
     whole.go()
-    return [(at, mode) for at in range(0, whole.operations, stride) for mode in MODES], whole
+    return [(moment, mode) for moment in whole.moments for mode in MODES], whole
 
 
 def cut(partition, steps, at, mode):
@@ -105,15 +135,22 @@ def cut(partition, steps, at, mode):
 @pytest.mark.parametrize("blocks, steps", [(12, 700), (40, 500)])
 def test_a_cut_at_any_operation(blocks, steps):
     places, whole = cuts(blocks, steps, 31)
-    assert whole.operations > 700
-    for at, mode in places:
-        partition = FlashPartition(blocks)
-        check([cut(partition, steps, at, mode)], partition)
+    assert whole.operations > 700 and len(places) > whole.operations // 31 * len(MODES)
+    for moment, mode in places:
+        check([moment], moment.cut(mode))
+
+
+def test_a_cut_of_a_moment_is_what_a_life_leaves_that_is_cut_there():
+    places, _ = cuts(12, 300, 31)
+    for moment, mode in places[:: len(MODES) + 1]:
+        partition = FlashPartition(12)
+        run = cut(partition, 300, moment.number, mode)
+        assert partition.flash.data == moment.cut(mode).flash.data
+        assert (run.made, run.confirmed) == (moment.made, moment.confirmed)
 
 
 def test_the_power_goes_again_soon_after_the_start():
     places, _ = cuts(12, 700, 67)
-    for number, (at, mode) in enumerate(places):
-        partition = FlashPartition(12)
-        first = cut(partition, 700, at, mode)
-        check([first, cut(partition, 60, number % 40, mode)], partition)
+    for number, (moment, mode) in enumerate(places):
+        partition = moment.cut(mode)
+        check([moment, cut(partition, 60, number % 40, mode)], partition)

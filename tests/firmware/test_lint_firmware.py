@@ -29,6 +29,7 @@ ADAPTERS = {
     "gateway/acquire/modbus/waiting.py",
     "gateway/uplink/hello.py",
     "gateway/uplink/mqtt.py",
+    "gateway/uplink/kept_certificates.py",
     "gateway/uplink/ethernet.py",
     "gateway/uplink/network.py",
     "gateway/uplink/resolver.py",

@@ -216,7 +216,7 @@ def windowed(output, history, start, end, first):
 
 
 @given(days())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_against_the_model(day):
     points, first, slots = day
     wanted = model(points, first, slots)

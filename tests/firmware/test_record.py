@@ -210,7 +210,7 @@ def test_the_example_of_the_page():
 
 
 @given(series())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_no_flipped_bit_and_no_truncation_is_accepted(rounds):
     of, data = rounds[0].schema, record_writer.Writer(0).encode(rounds[0])
     known = {of.id: of}

@@ -102,7 +102,7 @@ def test_a_cut_at_any_operation_leaves_the_old_value_or_the_new_one(blocks, tear
         assert [State(partition, 0, blocks).get(key) for key in range(3)] == [b"after the cut %d" % n for n in range(3)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.binary(max_size=200), st.integers(0, 4), st.integers(0, 7)), max_size=120),
     st.integers(2, 4),
@@ -196,9 +196,11 @@ def test_a_flash_that_fails_leaves_the_values_in_ram_and_is_tried_again():
     partition.refusing = {0, 1, 2, 3}
     assert not state.put(0, b"second") and not state.put(1, b"other")
     assert (state.get(0), state.get(1), state.failures) == (b"second", b"other", 2)
+    assert state.unsaved
     assert State(partition, 0, 4).get(0) == b"first"
     partition.refusing = set()
     assert state.put(0, b"second")  # the same value as in RAM, but not on flash yet
+    assert not state.unsaved
     again = State(partition, 0, 4)
     assert (again.get(0), again.get(1)) == (b"second", b"other")
 

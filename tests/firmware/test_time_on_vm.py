@@ -17,6 +17,7 @@ import sys
 
 from gateway.core.clock import Clock
 from gateway.uplink import sntp
+from gateway.uplink.time_judge import judge
 from gateway.uplink.time_votes import Votes
 
 WRAP = 1 << 30
@@ -46,7 +47,7 @@ with open(sys.argv[1]) as lines:
                 print(what, seconds, ms, uncertainty)
             uptime = clock.uptime_ms()
             near = clock.offset_at(uptime) if clock.synced else None
-            believed, refused = votes.judge(witnesses, [], near, uptime)
+            believed, refused = judge(votes, witnesses, [], near, uptime)
             print(believed, refused, votes.in_doubt, votes.rests_on, votes.refused)
             if believed:
                 at = uptime + believed[0]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.uplink import sntp
-from gateway.uplink.time_judge import largest
+from gateway.uplink.time_judge import judge, largest
 from gateway.uplink.time_votes import CARRIED, SEVERAL, SINGLE, Votes
 
 MINUTE, HOUR, DAY, YEAR = 60_000, 3_600_000, 86_400_000, 365 * 86_400_000
@@ -30,7 +30,7 @@ class Trial:
             self.now_ms += every
             witnesses = [(index, said, uncertainty) for index, said in enumerate(offsets) if said is not None]
             rows = [(index, said, uncertainty) for index, said in absurd]
-            believed, refused = self.votes.judge(witnesses, rows, self.near, self.now_ms)
+            believed, refused = judge(self.votes, witnesses, rows, self.near, self.now_ms)
             self.events += refused
             if believed:
                 leap = self.near is None or abs(believed[0] - self.near) > 1.1 * HOUR
@@ -162,7 +162,7 @@ def test_any_answers_whatever_leave_a_verdict_of_their_making(configured, polls)
     for said, wait in polls:
         now_ms += wait
         witnesses = [(index, offset, 16_000) for index, offset in enumerate(said[:configured])]
-        believed, refused = votes.judge(witnesses, [], near, now_ms)
+        believed, refused = judge(votes, witnesses, [], near, now_ms)
         assert all(row in witnesses for row in refused)
         if believed:
             low, high = min(said[:configured]), max(said[:configured])

@@ -112,6 +112,7 @@ def test_unset_then_set_then_stepped_back_an_hour_all_samples_are_in_order(cabin
         assert min(absolute) >= RELEASED
 
 
+@pytest.mark.long
 def test_a_step_in_the_middle_of_a_round_leaves_that_round_on_one_side(cabinet, counters_site):
     """The device takes most of each second to answer, so the clock is always set while it is read."""
     cab = cabinet(counters_site("ntp.example", period_s=1, timeout_ms=950), seed=3)

@@ -7,6 +7,7 @@ import pytest
 
 from satama.compiler import compile_site
 from satama.deploying.deploy import DeployError, deploy
+from satama.deploying.identity import Wanted
 from satama.image import slot
 from satama.places import FIRMWARE
 from satama.progress import Reporter
@@ -62,9 +63,12 @@ def wanted(compiled, firmware=FIRMWARE):
     return slot(compiled.data, firmware, compiled.certificates)
 
 
+def of(compiled):
+    return Wanted(compiled.body["gateway"], compiled.board.name, compiled.board.chip)
+
+
 def go(cab, archive, cut=None, lost=(), **options):
-    name = cab.compiled.body["gateway"]
-    return deploy(Cable(cab, cut), archive, name, Quiet(), wait=cab.run, lost=lost, **options)
+    return deploy(Cable(cab, cut), archive, of(cab.compiled), Quiet(), wait=cab.run, lost=lost, **options)
 
 
 def broken(tmp_path, module, text):
@@ -109,18 +113,31 @@ def test_the_buses_go_on_while_it_is_brought(sites):
         assert after["missed_slots"] == 0 and len(cab.board.resets) == 1
 
 
-def test_the_cable_is_pulled_at_fifty_moments_and_the_same_command_again_goes_on(sites):
+@pytest.mark.long
+def test_the_cable_is_pulled_at_fifty_moments_and_the_same_command_again_goes_on(sites, tmp_path):
+    """It goes on where it was cut, to the end and over: then the next one brings something new, so that there is something to send at
+    every moment."""
     old, new = sites
     dice = random.Random(7)
-    archives = [wanted(new), wanted(compile_site(old, write_ids=False))]
-    pulled = 0
+
+    periods = (period_s for period_s in range(20, 3600) if 86_400 % period_s == 0)
+
+    def changed():
+        (tmp_path / "new.toml").write_text(site_text(next(periods)))
+        return wanted(compile_site(tmp_path / "new.toml"))
+
+    pulled = brought = 0
     with Cabinet(old, seed=3) as cab:
         cab.run("2m")
-        before = cab.request("slots")
+        cable = Cable(cab)
+        deploy(cable, wanted(new), of(new), Quiet(), prove=False)
+        whole = cable.requests
+        cab.run("90s")
+        archive, before = changed(), cab.request("slots")
         epoch = cab.request("status")["epoch"]
         while pulled < 50:
             try:
-                go(cab, archives[0], cut=dice.randrange(1, 14), prove=False)
+                go(cab, archive, cut=dice.randrange(whole // 2), prove=False)
             except CableOut:
                 pulled += 1
                 if dice.random() < 0.2:  # half a line was under way
@@ -132,8 +149,10 @@ def test_the_cable_is_pulled_at_fifty_moments_and_the_same_command_again_goes_on
             after = cab.request("slots")
             assert after["running"] == after["active"] != before["active"] and not after["on_trial"]
             before, epoch = after, cab.request("status")["epoch"]
-            archives.reverse()
-        go(cab, archives[0])
+            brought += 1
+            archive = changed()
+        assert brought >= 5
+        go(cab, archive)
         assert cab.request("slots")["active"] != before["active"]
         assert cab.ledger()["balanced"] and cab.request("status")["missed_slots"] == 0
 
@@ -156,6 +175,7 @@ def test_the_power_is_cut_at_random_moments_of_a_deploy(sites):
         assert go(cab, archive).slot == "b"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("module", "text"),
     [
@@ -209,6 +229,35 @@ def test_a_power_cut_in_the_trial_is_nobodys_fault(sites):
         cab.run("2m")
         said = cab.request("slots")
         assert (said["running"], said["active"], said["on_trial"]) == ("b", "b", False)
+
+
+def test_what_nvs_does_not_take_is_told_and_does_not_count(sites):
+    old, new = sites
+    with Cabinet(old, seed=3) as cab:
+        cab.run("30s")
+        cab.board.nvs.full = True
+        with pytest.raises(DeployError, match=r"does not switch: flash does not take the note of it \(NVS\)"):
+            go(cab, wanted(new))
+        cab.run("1m")
+        assert len(cab.board.resets) == 1 and cab.request("status")["missed_slots"] == 0
+        cab.board.nvs.full = False
+        done = go(cab, wanted(new), prove=False)
+        assert (done.slot, done.sent) == ("b", 0)
+        cab.run("30s")
+        cab.board.nvs.full = True
+        cab.run("1m")
+        said = cab.request("slots")
+        assert (said["running"], said["active"], said["on_trial"]) == ("b", "a", True)
+        cab.board.nvs.full = False
+        assert go(cab, wanted(new)).sent == 0 and cab.request("slots")["active"] == "b"
+        epoch = cab.request("status")["epoch"]
+        cab.board.nvs.full = True
+        for start in (1, 2):  # of which NVS keeps nothing: it runs all the same, and no two have the same epoch
+            cab.cut_power()
+            cab.run(1)
+            cab.restore_power()
+            cab.run(4)
+            assert cab.request("status")["epoch"] == epoch + start
 
 
 def test_a_slot_that_is_damaged_is_left_for_the_other_one(sites):
@@ -270,13 +319,15 @@ def test_what_is_no_fit_request_changes_nothing(sites):
         assert cab.request("put", of="end")["at"] == 3  # not all of it
         assert cab.request("switch")["result"] == "an application is on its way"
         short = {"length": 3, "sha256": "0" * 64}
+        assert cab.request("put", of="begin", value=short)["result"] == "another one is on its way"
+        cab.run(30)
         assert cab.request("put", of="begin", value=short)["at"] == 0
         cab.request("put", of=0, value="AAAA")
         assert cab.request("put", of="end")["result"] == "damaged on the way"
         assert cab.request("switch")["result"] == "there is no other application"
         assert cab.request("slots")["running"] == "a" and len(cab.board.resets) == 1
         with pytest.raises(DeployError, match="this is the gateway"):
-            deploy(Cable(cab), archive, "another", Quiet(), wait=cab.run)
+            deploy(Cable(cab), archive, of(new)._replace(gateway="another"), Quiet(), wait=cab.run)
 
 
 def test_a_request_that_makes_no_sense_is_refused_and_the_gateway_goes_on(sites):

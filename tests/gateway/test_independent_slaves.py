@@ -164,6 +164,7 @@ def assert_all_arrive(cab):
         assert {(sample.value, sample.reason) for sample in samples(name)} == {(expected, reason)}, name
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize("slave", [pymodbus_slave, libmodbus_slave])
 def test_over_a_serial_line(cabinet, tmp_path, wire, slave: Callable):
     site = written(tmp_path, rtu_site([one_of_every_kind("rs485")], baud=BAUD))
@@ -171,6 +172,7 @@ def test_over_a_serial_line(cabinet, tmp_path, wire, slave: Callable):
         assert_all_arrive(cabinet(site, clock="real", serial_buses={"rs485": wire[0]}))
 
 
+@pytest.mark.real_time
 def test_over_tcp(cabinet, tmp_path):
     site = written(tmp_path, HEAD.format(board="esp32-devkit") + TCP_BUS + one_of_every_kind("lan"))
     with pymodbustcp_server() as address:

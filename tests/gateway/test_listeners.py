@@ -184,3 +184,14 @@ def test_a_streaming_sensor_on_a_bad_wire(stream):
     stream.run("5m")
     assert sum(reason == "" for reason in reasons(stream, "bin/distance", 280)) >= 50
     assert account(stream)[1] > 50
+
+
+def test_after_a_deploy_only_the_new_device_talks(h1, tmp_path):
+    h1.run(40)
+    before = port(h1)
+    said = before.requests
+    assert said >= 3
+    h1.deploy(tmp_path / "h1.toml")
+    h1.run(60)
+    assert port(h1) is not before and port(h1).requests >= 5
+    assert before.requests == said

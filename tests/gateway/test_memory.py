@@ -55,8 +55,9 @@ run = asyncio.run
 async def probed(coroutine):
     asyncio.create_task(coroutine)
     await asyncio.sleep(30)
-    wanted = start.NOW_AND_THEN + start.AT_START_ONLY
-    print("PROBE", [name for name in wanted if "gateway." + name in sys.modules])
+    asked = ["service." + name for name in ("requests", "selftest", "selftest_field", "update", "trial")]
+    wanted = ["gateway." + name for name in start.NOW_AND_THEN + start.AT_START_ONLY + tuple(asked)]
+    print("PROBE", [name for name in wanted + ["slots"] if name in sys.modules])
     await asyncio.sleep(3600)
 asyncio.run = lambda coroutine: run(probed(coroutine))
 start.main(chosen)
@@ -98,12 +99,16 @@ def test_what_is_imported_and_what_the_heap_holds_after_the_start(name, tmp_path
 
 
 def test_what_was_wanted_for_a_moment_is_gone(tmp_path):
-    """By the end of the start, and again behind the first connect, with its look-up of the broker and the time servers' answers."""
+    """By the end of the start, and again behind the first connect, with its look-up of the broker and the time servers' answers; and what
+    has answered at the console."""
     firmware = tmp_path / "firmware"
     shutil.copytree(FIRMWARE, firmware)
     (firmware / "main.py").write_text(AFTERWARDS)
     with Cabinet(SITES / "demo.toml", seed=7, firmware=firmware) as cab:
-        cab.run("40s")
+        cab.run("20s")
+        for request in ("selftest", "slots", "switch"):
+            assert cab.request(request)["ok"]
+        cab.run("20s")
         assert cab.request("status")["broker"] == "online"
         printed = cab.console_output.decode()
     assert printed.split("PROBE ", 1)[1].splitlines()[0] == "[]"

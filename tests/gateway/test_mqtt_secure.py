@@ -37,7 +37,7 @@ async def main():
             if reason == "still up":
                 reason = await down(one.settle())
     held = max([time.ticks_diff(later, before) for before, later in zip(ticks, ticks[1:])])
-    ended(sorted(acknowledged) == list(range(40)), one.stray_pubacks, one.stall_ms["handshake"], held, reason)
+    ended(sorted(acknowledged) == list(range(40)), one.stray_pubacks, one.take_stalls()["handshake"], held, reason)
 asyncio.run(main())
 """
 

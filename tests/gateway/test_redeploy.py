@@ -138,6 +138,7 @@ def live(cabinet, tmp_path):
     return start
 
 
+@pytest.mark.long
 def test_a_backlog_of_a_day_outlives_a_re_deploy_with_its_names_units_and_exponents(live, tmp_path):
     cab, messages = live("24h")
     waited, truth, exponents = queued(cab), shown_by(cab), {s.name: s.exponent for s in cab.compiled.streams}

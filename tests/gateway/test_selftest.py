@@ -214,8 +214,14 @@ def test_a_time_server_that_lies_and_one_that_says_nothing(cabinet, demo_site):
 def test_a_flash_that_fails(demo):
     part = demo.compiled.board.partitions["journal"]
     demo.flash.failing = range(part.offset, part.offset + part.size)
+    demo.board.nvs.full = True  # it is the same chip
     demo.run("1m")
+    kept = demo.request("calibrate", of="bed-1/moisture", value="20")
+    assert kept["result"] == "in force, but flash did not take it"
     assert red(demo)["journal", ""] == "flash fails"
+    demo.flash.failing = range(0)
+    demo.run_until(lambda: not red(demo), within="30m", step="1m")
+    assert demo.request("status")["boots"] == 1
 
 
 def test_a_crash_is_red_until_the_next_start_on_purpose(cabinet, demo_site, broken):  # noqa: F811

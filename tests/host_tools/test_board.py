@@ -3,6 +3,7 @@
 import pytest
 
 from satama.boards.board import is_path, list_boards, load_board
+from satama.boards.pins import find_input
 from satama.places import BOARDS
 from satama.problems import Problems, Wrong
 
@@ -63,8 +64,8 @@ def test_the_flash_is_laid_out_as_decided(name):
 
 def test_inputs_by_name_and_number():
     board = load_board("esp32-devkit")
-    assert board.find_input("analog", "A1") == board.find_input("analog", 34) == 34
-    assert board.find_input("pulse", "P1") == 32
+    assert find_input(board, "analog", "A1") == find_input(board, "analog", 34) == 34
+    assert find_input(board, "pulse", "P1") == 32
     for interface, pin, what in [
         ("analog", 25, "ADC2"),
         ("analog", "P1", "one of the pulse inputs"),
@@ -74,7 +75,7 @@ def test_inputs_by_name_and_number():
         ("pulse", None, "'pin' is missing"),
     ]:
         with pytest.raises(Wrong, match=what):
-            board.find_input(interface, pin)
+            find_input(board, interface, pin)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,7 @@ def test_inputs_by_name_and_number():
             "partition 'journal' overlaps partition 'vfs'",
         ),
         ("size = 0x180000 }", "size = 0x200000 }", "beyond the flash"),
+        ("flash_bytes = 0x400000", "flash_bytes = 0x300000  # HERE", "powers of two"),
         ("[lan]", "[wan]  # HERE", "unknown key 'wan'"),
     ],
 )

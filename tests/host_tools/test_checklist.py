@@ -29,7 +29,7 @@ def demo():
 
 
 RED = {
-    ("start", "safe mode"): "safe mode .* -> measure the supply",
+    ("start", "safe mode"): "safe mode .* -> was it flashed or reset .* measure the supply",
     ("start", "crashed"): "restarted by itself .* -> type restart",
     ("memory", "ran out"): "memory ran out .* -> fewer points",
     ("memory", "low"): "little memory .* -> make the site smaller",
@@ -128,7 +128,7 @@ def test_every_reason_for_which_a_broker_is_not_reached_has_a_sentence():
     }  # a network's; ours; rare
     assert {"connection refused", "wrong CA", "no TLS", "clock not set"} - reasons <= {"no TLS"}
     for reason in reasons:
-        assert any(reason.startswith(beginning) for beginning, _, _ in _BROKER) or "CA in the site" in reason, reason
+        assert any(reason.startswith(beginning) for beginning in _BROKER) or "CA in the site" in reason, reason
 
 
 def test_every_quality_reason_is_a_sentence_for_values_too():

@@ -151,7 +151,7 @@ def test_a_pulled_cable_is_a_sentence(clock):
         GatewayLine(port, "COM9").request("status")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.one_of(st.binary(max_size=40), st.sampled_from([b"\x1e", b"\x1e{", b"}\n", b'\x1e{"ok":1}\n', b"\n"])))
 )
@@ -193,8 +193,14 @@ WORDS = {
     ),
     "brown_out": (BOOT + b"\r\nBrownout detector was triggered\r\n\r\n", "supply broke down .* stronger supply"),
     "site": (
-        BOOT + b"satama: no usable site file /site_a.bin SettingError(2,) - build and deploy it again\r\n" + REPL,
-        r"cannot use its site file: /site_a.bin -> build and flash",
+        BOOT + b"satama: no usable site in /slot_a.bin SettingError(2,) - build and deploy it again\r\n" + REPL,
+        r"cannot use the site file in /slot_a.bin -> build and flash",
+    ),
+    "application": (
+        BOOT
+        + b"satama: no application in /slot_a.bin or /slot_b.bin that is whole - flash this board again: satama flash\r\n"
+        + REPL,
+        "neither of the board's application slots is whole -> flash it again",
     ),
     "filesystem": (
         BOOT + b"The filesystem appears to be corrupted. If you had important data\r\n",

@@ -175,7 +175,7 @@ def bus_of(rounds, name="line"):
     return BusPlan(0, name, "modbus-rtu", 9600, tuple(made))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ROUNDS)
 def test_the_common_period_is_walked_slot_by_slot(rounds):
     """Cycle, load and the fullest slot, told by a clock that ticks through the common period second by second."""

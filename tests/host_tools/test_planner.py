@@ -85,7 +85,7 @@ def check(values, most, forbidden, reads):
     assert [read.start for read in reads] == sorted(read.start for read in reads)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(VALUES, max_size=7), st.integers(1, 24), FORBIDDEN, COSTS)
 @example([(0, 2, 0), (1, 2, 0), (8, 1, 40)], 3, [], costs(10, 1))
 @example([(0, 2, 0), (0, 2, 5), (4, 2, 0)], 6, [(2, 3)], costs(50, 1))
@@ -98,7 +98,7 @@ def test_no_plan_is_cheaper(values, most, forbidden, cost):
         assert all(left.start + left.count <= right.start for left, right in pairwise(reads))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.integers(1, 4), st.sampled_from([0, 0, 5, 40])), min_size=1, max_size=8),
     st.integers(4, 24),
@@ -123,7 +123,7 @@ def merged(values, most, forbidden, hole):
     return groups
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.tuples(st.integers(0, 30), st.integers(1, 4), st.sampled_from([0, 0, 0, 20])), min_size=1, max_size=120
@@ -143,7 +143,7 @@ def test_never_worse_than_merging_neighbours_or_across_fixed_holes(gaps, most, f
         assert ours <= theirs, hole
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(VALUES, max_size=60), st.integers(1, 30), FORBIDDEN, COSTS)
 def test_values_are_whole_and_caps_hold_however_they_overlap(values, most, forbidden, cost):
     reads = plan(values, most, forbidden, cost)

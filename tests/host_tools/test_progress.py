@@ -1,6 +1,9 @@
 """What a command that takes its time shows on the three kinds of outputs."""
 
 import json
+import os
+
+import pytest
 
 from satama import progress
 
@@ -46,3 +49,37 @@ def test_a_bar_on_a_terminal_goes_away_and_the_sentences_stay(capsys, monkeypatc
         report.say("[green] is no markup here")
     out, err = capsys.readouterr()
     assert out == "" and "[green] is no markup here" in err
+
+
+@pytest.mark.parametrize("as_json, name", [(True, "stdout"), (False, "stderr")])
+def test_a_listener_that_goes_away_stops_nothing(monkeypatch, as_json, name):
+    """As `satama flash --json | head -1`: a board must not be left half written for it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        monkeypatch.setattr(f"sys.{name}", gone)
+        with progress.reporter(as_json) as report:
+            with report.step("write", 10) as step:
+                step.to(5)
+            report.say("done")
+            report.event("done")
+        print("and what the command says at its end", file=gone, flush=True)
+
+
+def test_no_percentage_where_nobody_knows_how_much_there_is_to_do(monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with progress.reporter(False) as report, report.step("connect"), report.step("write", 10) as step:
+        step.to(5)
+        shown = [report._progress.columns[2].render(task).plain for task in report._progress.tasks]
+    assert shown == ["", " 50 %"]
+
+
+@pytest.mark.parametrize("as_json, name, other", [(True, "stdout", "err"), (False, "stderr", "out")])
+def test_a_stream_that_was_closed_from_the_start_takes_nothing_and_stops_nothing(
+    capsys, monkeypatch, as_json, name, other
+):
+    monkeypatch.setattr(f"sys.{name}", None)
+    with progress.reporter(as_json) as report, report.step("write", 10) as step:
+        step.to(5)
+        report.say("done")
+    assert getattr(capsys.readouterr(), other) == ""

@@ -460,7 +460,7 @@ class Writer:
                     self.pairs((*path, "Sub"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_every_key_is_found_on_its_line(data):
     writer = Writer(data.draw)

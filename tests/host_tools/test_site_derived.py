@@ -289,7 +289,7 @@ def steps(draw):
     return data
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(data=steps())
 def test_what_passes_the_checks_is_taken_by_the_device_and_can_be_told(data):
     """Whatever stands in a file: refused with words, or compiled to a spec that the device builds."""

@@ -334,7 +334,7 @@ def steps(draw):
     return {"kind": kind} | {name: draw(POINTS if name == "points" else NUMBERS) for name in names}
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(data=steps(), point=st.sampled_from(["plain", "coarse", "counter", "state"]))
 def test_what_passes_the_checks_is_taken_by_the_device_and_can_be_told(data, point, channels):
     """Whatever stands in a file: refused with words, or compiled to specs that the device builds."""

@@ -38,6 +38,7 @@ def silent_port():
         yield sock.getsockname()[1]
 
 
+@pytest.mark.real_time
 def test_demo_ends_with_one_json_object_that_balances(vm, demo_site):
     done = satama("demo", "--for", "15s", "--json")
     assert done.returncode == 0, done.stderr

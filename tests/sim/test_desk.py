@@ -13,7 +13,7 @@ import pytest
 from satama.boards.board import load_board
 from satama.compiler import compile_site
 from satama.image import device_files, filesystem
-from satama_sim.desk import Desk
+from satama_sim.desk import DOORS, Desk, LoneBoard
 from satama_sim.module import flashed
 from satama_sim.pytest_plugin import missing
 from satama_sim.umqtt import UmqttMissing
@@ -84,6 +84,7 @@ def mpremote(desk: Desk, *words: str) -> str:
     return said
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize("board", BOARDS)
 def test_mpremote_lists_copies_runs_and_resets(desk, board, tmp_path):
     one = desk(board=board, flash=content(board, {"main.py": MAIN, "lib/old.txt": b"herring"}))
@@ -113,6 +114,7 @@ def test_mpremote_gets_in_over_the_network_too(desk, port):
     assert not one.chip.counts, "a tool that opens and closes the port leaves the chip alone"
 
 
+@pytest.mark.real_time
 def test_mpremote_cannot_stop_a_gateway_that_runs_but_who_asks_may(desk, demo_site):
     one = desk(site=demo_site, flash=gateway(demo_site))
     board = one.powered.board
@@ -168,6 +170,16 @@ def test_mpremote_mounts_a_folder_of_the_host(desk, tmp_path):
     assert "moored 42" in mpremote(one, "mount", str(tmp_path), "exec", "import pier")
 
 
+def test_an_hour_passes_in_a_moment_and_the_clock_goes_on_from_there(desk):
+    one = desk(board="esp32-devkit", flash=content("esp32-devkit", {"main.py": MAIN}))
+    until(one, lambda: "main runs" in one.console_text)
+    before_us, calls = one.powered.timeline.now_us, one.powered.board.calls
+    one.hurry("1h")
+    assert one.powered.clock.now_us() >= one.powered.timeline.now_us >= before_us + 3_600_000_000
+    one.run(0.1)
+    assert one.powered.board.calls > calls and len(one.powered.board.resets) == 1
+
+
 def test_firmware_that_hangs_does_not_hang_the_desk_and_ctrl_c_stops_it(desk):
     one = desk(board="esp32-devkit", flash=content("esp32-devkit", {"main.py": b"print('up')\nwhile True: pass\n"}))
     until(one, lambda: "up" in one.console_text)
@@ -180,6 +192,18 @@ def test_a_hanging_firmware_is_reset_by_its_watchdog_in_real_time(desk):
     main = b"import machine\nprint('cause', machine.reset_cause())\nmachine.WDT(timeout=1000)\nwhile True: pass\n"
     one = desk(board="esp32-devkit", flash=content("esp32-devkit", {"main.py": main}))
     until(one, lambda: "cause 3" in one.console_text)
+
+
+def test_a_board_that_gets_no_port_does_not_live_on(monkeypatch):
+    def none_left(*_):
+        raise OSError("out of pty devices")
+
+    closed = []
+    monkeypatch.setattr(LoneBoard, "close", lambda self: closed.append(self))
+    monkeypatch.setitem(DOORS, "pty", none_left)
+    with pytest.raises(OSError, match="out of pty devices"):
+        Desk(board="esp32-devkit", flash=BLANK)
+    assert len(closed) == 1
 
 
 @pytest.mark.parametrize(

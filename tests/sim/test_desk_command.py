@@ -15,14 +15,21 @@ from satama.cli import app
 COMMAND = [sys.executable, "-c", "from satama.cli import app; app()", "sim", "board"]
 
 
-def test_ctrl_c_takes_the_board_off_the_desk_and_keeps_its_flash(tmp_path):
+@pytest.mark.parametrize(
+    "signals",
+    [[signal.SIGINT], [signal.SIGTERM], [signal.SIGHUP, signal.SIGHUP]],
+    ids=["Ctrl-C", "kill", "closed terminal"],
+)
+def test_to_be_ended_takes_the_board_off_the_desk_and_keeps_its_flash(signals, tmp_path):
     kept = tmp_path / "flash.bin"
     before = content("esp32-c3-devkit", {"main.py": MAIN})
     kept.write_bytes(before)
+    written_ns = kept.stat().st_mtime_ns
     words = [*COMMAND, "--board", "esp32-c3-devkit", "--flash", str(kept), "--port", "socket", "--json"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
         ready, start = (json.loads(process.stdout.readline()) for _ in range(2))
-        process.send_signal(signal.SIGINT)
+        for kind in signals:
+            process.send_signal(kind)
         assert process.wait(timeout=30) == 0
     assert ready["url"].startswith("socket://127.0.0.1:") and len(ready["mac"]) == 17
     assert (ready["event"], ready["board"], ready["chip"], ready["flash"]) == (
@@ -32,7 +39,7 @@ def test_ctrl_c_takes_the_board_off_the_desk_and_keeps_its_flash(tmp_path):
         "boots",
     )
     assert (start["event"], start["why"]) == ("start", "power on")
-    assert kept.read_bytes() == before
+    assert kept.read_bytes() == before and kept.stat().st_mtime_ns > written_ns
 
 
 def test_a_person_is_told_the_port_and_what_to_do_with_it():
@@ -50,6 +57,7 @@ def test_a_person_is_told_the_port_and_what_to_do_with_it():
         (["--board", "esp32-devkit", "--for", "soon"], "20s, 90m or 24h"),
         (["nowhere.toml"], "nowhere.toml"),
         (["--board", "esp32-devkit", "--flash", "nowhere/flash.bin"], "a folder of your own"),
+        (["--board", "esp32-devkit", "--broker", "localhost:1883"], "has no network"),
     ],
 )
 def test_wrong_use_is_told(words, told):

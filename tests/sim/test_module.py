@@ -107,6 +107,18 @@ def test_the_partitions_are_those_of_the_table_in_flash(board):
     assert starts(cab) == ["(1114112, 4096, 'pier')"]
 
 
+def test_without_power_nobody_resets_it(board):
+    cab = board()
+    cab.cut_power()
+    cab.module.chip.reset(download=False)  # a tool pulls the pin
+    cab.module.chip.receive(b"\r")
+    cab.run("2s")
+    assert not cab.board.powered and len(starts(cab)) == 1
+    cab.restore_power()
+    cab.run("2s")
+    assert len(starts(cab)) == 2
+
+
 def test_the_firmware_of_such_a_cabinet_is_not_the_simulators_to_change(board, demo_site):
     with pytest.raises(ValueError, match="flash it again"):
         board().deploy(demo_site)

@@ -10,6 +10,7 @@ from satama_sim.umqtt import UmqttMissing
 from satama_sim.vm_path import VmMissing
 
 
+@pytest.mark.long
 def test_six_hours_without_a_broker_arrive_once_and_fresh_data_first(request):
     try:
         report = outage.outage(6, vm=request.config.getoption("--vm"))

@@ -18,6 +18,7 @@ from satama_sim.umqtt import UmqttMissing
 from satama_sim.vm_path import VmMissing
 
 
+@pytest.mark.long
 def test_no_cut_of_a_sample_of_all_loses_or_renames_anything(request):
     try:
         report = pool.storm(1, lambda truth: pool.some(truth, 24, 5), jobs=2, vm=request.config.getoption("--vm"))

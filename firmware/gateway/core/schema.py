@@ -8,6 +8,7 @@ from gateway.core import varint
 from gateway.core.errors import FrameError
 from gateway.core.quality import INVALID
 
+CLASS_NAMES = ("alarm", "counter", "telemetry")  # of a record, by number: words of topics and births
 MOST_STREAMS = const(200)  # so that the longest record fits a block of flash, its schema beside it
 _VERSION = const(1)
 _PRIVATE = const(0x80)  # beside the class

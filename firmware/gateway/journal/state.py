@@ -45,7 +45,7 @@ class State:
     """`partition`: an esp32.Partition, of which the ring has `count` blocks from `first` on, at least two.
 
     All values are in RAM as well, so that a flash that fails costs no more than what a power cut then takes; `failures` counts the
-    values that could not be kept, `damaged` the records found unreadable at the start (one that a cut left unfinished is usual).
+    values that could not be kept since the start, `unsaved` says whether one is not kept even now, `damaged` counts the records found unreadable at the start (one that a cut left unfinished is usual).
     """
 
     def __init__(self, partition, first, count):
@@ -58,7 +58,7 @@ class State:
         self._head = -1  # block in use
         self._offset = BLOCK  # where free flash begins in it
         self._tried = -1  # block that was opened last, well or not
-        self._unsaved = False
+        self.unsaved = False
         self.failures = 0
         self.damaged = 0
         self.writes = self.bytes = 0  # since the start
@@ -85,7 +85,7 @@ class State:
         changed, when the value is too long or all values together are.
         """
         old = self._values.get(key)
-        if old == value and not self._unsaved:
+        if old == value and not self.unsaved:
             return True
         size = self._size + _RECORD + len(value) - (0 if old is None else _RECORD + len(old))
         if len(value) > LONGEST or size > MOST:
@@ -93,10 +93,10 @@ class State:
             return False
         self._values[key] = bytes(value)
         self._size = size
-        self._unsaved = not (self._append(_record(key, value)) or self._move())
-        if self._unsaved:
+        self.unsaved = not (self._append(_record(key, value)) or self._move())
+        if self.unsaved:
             self.failures += 1
-        return not self._unsaved
+        return not self.unsaved
 
     def _append(self, record):
         if self._offset + len(record) > BLOCK:

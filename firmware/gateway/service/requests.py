@@ -82,17 +82,17 @@ class Requests:
         return self.calibrate(of, value) if name == "calibrate" and of and value else None
 
     def _update(self, name, of, value):
-        from gateway.service import update
+        try:
+            from gateway.service import update
 
-        if name == "put":
-            answer = update.put(self._rooms, of, value)
-        elif name == "switch":
-            answer = update.switch(self._rooms)
-        else:
-            answer = update.members(self._rooms) if of == "members" else update.slots(self._rooms)
-        lend.drop("service.update")
-        sys.modules.pop("slots", None)
-        return answer
+            if name == "put":
+                return update.put(self._rooms, of, value)
+            if name == "switch":
+                return update.switch(self._rooms)
+            return update.members(self._rooms) if of == "members" else update.slots(self._rooms)
+        finally:
+            lend.drop("service.update")
+            sys.modules.pop("slots", None)
 
     def help(self):
         return {"requests": [{"name": name, "about": about} for name, about in HELP]}

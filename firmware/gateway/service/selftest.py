@@ -93,7 +93,7 @@ def _journal(rooms):
     journal, totals = rooms.journal, status.totals(rooms)
     used = sum(1 for waiting in journal.pool.waiting if waiting)  # no list: it would be as long as the partition
     room = 100 - 100 * used // max(1, len(journal.pool.waiting))
-    if journal.degraded or rooms.state.failures:
+    if journal.degraded or rooms.state.unsaved:
         said = "flash fails"
     elif not totals["balanced"]:
         said = "not balanced"

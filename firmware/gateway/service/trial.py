@@ -43,27 +43,27 @@ class Trial:
             alive()
             lived_ms = clock.uptime_ms() - began
             lacking = missing(self._slots.before, working(self._rooms))
-            if lived_ms >= _LIVED_MS and not lacking:
-                self._end(True, "")
+            if lived_ms >= _LIVED_MS and not lacking and self._confirmed():
+                self._tell("updated", "")
                 break
             if lived_ms >= _LIMIT_MS:
-                self._end(False, lacking)
+                self._slots.reject()
+                self._tell("update_rejected", lacking or "flash does not take that it works")
                 self._rooms.health.restart()
             await asyncio.sleep_ms(_LOOK_MS)
         alive(False)
         while True:
             await asyncio.sleep_ms(3600000)
 
-    def _end(self, proved, why):
-        clock = self._rooms.clock
-        started = clock.uptime_ms()
-        if proved:
-            self._slots.confirm()
-        else:
-            self._slots.reject()
-        said = {"event": "updated" if proved else "update_rejected", "version": self._rooms.version}
-        said["slot"] = self._slots.running
+    def _confirmed(self):
+        """It counts once NVS has it: else the next starts would be tries again, and then the old one's. An old slots.py says None."""
+        started = self._rooms.clock.uptime_ms()
+        kept = self._slots.confirm() is not False
+        self._rooms.stalled_since(started)
+        return kept
+
+    def _tell(self, event, why):
+        said = {"event": event, "version": self._rooms.version, "slot": self._slots.running}
         if why:
             said["why"] = why
         self._rooms.note(said)
-        self._rooms.stalled_since(started)

@@ -7,27 +7,31 @@ where it stopped as long as the gateway has not started anew. docs/FORMAT.md, "A
 import asyncio
 import hashlib
 import os
-from binascii import a2b_base64, hexlify
+from binascii import a2b_base64, crc32, hexlify
+from struct import pack
 
 from micropython import const
-from slots import Slots, path_of, whole
+from slots import Slots, path_of
 
-from archive import Archive
+from archive import COVERED, Archive
 from gateway.core import lend
 
 _FULL = "flash does not take it: full, or worn out"
+_UNREADABLE = "flash cannot be read where the application lies"
 _PIECE = const(1024)
 _MOST_COPIED = const(16384)  # by one request, so that it is answered in time
 _BREATH_MS = const(20)  # between two pieces: to erase a block holds the buses up for some 50 ms
 _SPARE_BLOCKS = const(8)  # that littlefs wants for itself
 _FOLDER = const(0x4000)
+_QUIET_MS = const(30000)  # after so long nobody brings the rest any more
 
 
 class Receiving:
-    """An archive on its way into a slot."""
+    """An archive on its way into a slot; `heard_ms`: when something of it came last, of uptime. Raises OSError."""
 
-    def __init__(self, path, length, sha256):
+    def __init__(self, path, length, sha256, now_ms):
         self.path, self.length, self.sha256 = path, length, sha256
+        self.heard_ms = now_ms
         self.at = 0
         self.file = open(path, "wb")
 
@@ -57,7 +61,7 @@ def _remove(path):
 
 
 def slots(rooms):
-    """Which application runs, and what it consists of: rows of [CRC-32 of the path, offset, length, CRC-32 of the content], numbers in hex."""
+    """Which application runs, on which board, and what is in the other slot. `board`: of its site file; `machine`: what MicroPython calls it."""
     known = Slots(rooms.archive)
     said = {
         "running": known.running,
@@ -68,6 +72,8 @@ def slots(rooms):
         "crc": hexlify(rooms.archive.crc).decode(),
         "length": rooms.archive.length,
         "other": _crc_of(path_of(known.idle)),
+        "board": rooms.site["board"],
+        "machine": os.uname().machine,
     }
     return said
 
@@ -83,9 +89,19 @@ def _crc_of(path):
 
 
 def members(rooms):
+    """That, and `rows` of what runs, as hex: CRC-32 of the path, offset, length, CRC-32 of the content."""
     said = slots(rooms)
-    said["rows"] = (hexlify(rooms.archive.row(index)).decode() for index in range(rooms.archive.rows))
+    said["rows"] = _rows(rooms.archive)
     return said
+
+
+def _rows(archive):
+    """As far as flash can be read: what the host does not know of it sends."""
+    try:
+        for index in range(archive.rows):
+            yield hexlify(archive.row(index)).decode()
+    except OSError:
+        pass
 
 
 def put(rooms, of, value):
@@ -112,7 +128,7 @@ def put(rooms, of, value):
 
 def _written(rooms, now, data):
     """False when flash does not take it."""
-    started = rooms.clock.uptime_ms()
+    started = now.heard_ms = rooms.clock.uptime_ms()
     try:
         now.write(data)
     except OSError:
@@ -126,9 +142,13 @@ def _written(rooms, now, data):
 def _begin(rooms, length, sha256):
     if not isinstance(length, int) or length <= 0 or not isinstance(sha256, str) or len(sha256) != 64:
         return None
-    now = rooms.receiving
-    if now and now.file and (now.length, now.sha256) == (length, sha256):
-        return {"at": now.at}
+    now, now_ms = rooms.receiving, rooms.clock.uptime_ms()
+    if now and now.file:
+        if (now.length, now.sha256) == (length, sha256):
+            now.heard_ms = now_ms
+            return {"at": now.at}
+        if now_ms - now.heard_ms < _QUIET_MS:
+            return {"result": "another one is on its way"}
     known = Slots(rooms.archive)
     if known.on_trial:
         return {"result": "the running application has not proved itself yet"}
@@ -140,7 +160,10 @@ def _begin(rooms, length, sha256):
     free = _free()
     if length > free:
         return {"result": "no room", "free": free}
-    rooms.receiving = Receiving(path, length, sha256)
+    try:
+        rooms.receiving = Receiving(path, length, sha256, now_ms)
+    except OSError:
+        return {"result": _FULL}
     return {"at": 0}
 
 
@@ -163,7 +186,12 @@ async def _copy(rooms, now, at, source):
         return {"result": "no such piece"}
     piece = memoryview(bytearray(_PIECE))
     while length:
-        count = rooms.archive.read_at(start, piece[: min(length, _PIECE)])
+        try:
+            count = rooms.archive.read_at(start, piece[: min(length, _PIECE)])
+        except OSError:
+            count = 0
+        if not count:
+            return {"result": _UNREADABLE}
         if not _written(rooms, now, piece[:count]):
             return {"result": _FULL}
         start += count
@@ -184,23 +212,36 @@ async def _end(rooms, now):
         return {"result": _FULL}
     rooms.receiving = None
     total = hashlib.sha256()
-    piece = memoryview(bytearray(_PIECE))
-    with open(now.path, "rb") as file:
-        while True:
-            count = file.readinto(piece)
-            if not count:
-                break
-            total.update(piece[:count])
-            await asyncio.sleep_ms(0)
-    if hexlify(total.digest()).decode() != now.sha256:
+    if not await _read(now.path, 0, total.update) or hexlify(total.digest()).decode() != now.sha256:
         return {"result": "damaged on the way"}
     return {"ready": now.path}
 
 
-def switch(rooms):
-    """Start anew with the application in the other slot, on trial."""
-    from gateway.service.trial import working
+async def _read(path, at, take):
+    """All of a file from there on through take(piece), while everybody else goes on. False when flash cannot be read."""
+    piece = memoryview(bytearray(_PIECE))
+    try:
+        with open(path, "rb") as file:
+            file.seek(at)
+            while True:
+                count = file.readinto(piece)
+                if not count:
+                    return True
+                take(piece[:count])
+                await asyncio.sleep_ms(0)
+    except OSError:
+        return False
 
+
+class _Crc:
+    value = 0
+
+    def update(self, data):
+        self.value = crc32(data, self.value)
+
+
+async def switch(rooms):
+    """Start anew with the application in the other slot, on trial."""
     known = Slots(rooms.archive)
     if known.on_trial:
         return {"result": "the running application has not proved itself yet"}
@@ -210,10 +251,13 @@ def switch(rooms):
         other = Archive(path_of(known.idle))
     except (OSError, ValueError):
         return {"result": "there is no other application"}
-    fit = whole(other)
     other.close()
-    if not fit:
+    total = _Crc()
+    if not await _read(other.path, COVERED, total.update) or pack(">I", total.value) != other.crc:
         return {"result": "the other application is damaged"}
-    known.begin_trial(working(rooms))
+    from gateway.service.trial import working
+
     lend.drop("service.trial")
+    if known.begin_trial(working(rooms)) is False:
+        return {"result": "flash does not take the note of it (NVS)"}
     return {"switching_to": known.idle, "restarting_in_s": rooms.health.restart_soon()}

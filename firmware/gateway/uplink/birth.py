@@ -3,8 +3,7 @@
 import json
 
 from gateway.core import lend
-
-CLASS_NAMES = ("alarm", "counter", "telemetry")
+from gateway.core.schema import CLASS_NAMES
 
 
 class Birth:

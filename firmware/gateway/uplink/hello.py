@@ -8,15 +8,20 @@ import json
 from umqtt import simple
 
 from gateway.core.short_name import short
-from gateway.uplink.birth import CLASS_NAMES
+from gateway.core.schema import CLASS_NAMES
 
 
 def connect(client):
-    """The CONNECT packet as umqtt makes it, whatever its version and the signature of its connect(); `client`: an umqtt.simple.MQTTClient."""
+    """The CONNECT packet as umqtt makes it, whatever its version and the signature of its connect(); `client`: an uplink.mqtt.Client.
+
+    Where the broker must not send us anything any more, it is to forget what an earlier connection asked for; what we send does not
+    need its memory (session.py).
+    """
+    is_deaf = client.renewal is not None and client.renewal.is_deaf
     recorder = _Recorder()
     before, simple.socket = simple.socket, recorder
     try:
-        client.connect(clean_session=False)
+        client.connect(clean_session=is_deaf)
     finally:
         simple.socket = before
         client.sock = None

@@ -30,12 +30,10 @@ class Client(simple.MQTTClient):
     """One connection at a time, used by one task. Every wait is bounded, and every failure of the connection is a LinkDown.
 
     sent_again, stray_pubacks, protocol_errors, inbound   counters; `forbidden` says what the last protocol error was
-    stall_ms   by phase ("connect", "handshake", "write", "read"), the longest that one step has held the event loop; take_stalls()
-               gives it and starts over
     """
 
-    def __init__(self, client_id, spec, will_topic, will, clock):
-        """`spec`: the compiled site's "mqtt"; `client_id`, `will_topic` and `will` are bytes."""
+    def __init__(self, client_id, spec, will_topic, will, clock, renewal=None):
+        """`spec`: the compiled site's "mqtt"; `client_id`, `will_topic` and `will` are bytes; `renewal`: a renewal.Renewal, with TLS."""
         user = spec["user"]
         super().__init__(
             client_id,
@@ -55,6 +53,7 @@ class Client(simple.MQTTClient):
         self._parser = packets.Parser()
         self._wire = Wire(clock, self._answer_ms)
         self._writer = Writer(self._wire, self._take)
+        self.renewal = renewal
         self._down = "not connected"
         self._in = bytearray(_READ)
         self._owed = bytearray()  # PUBACKs of ours that wait until no packet is half written
@@ -79,12 +78,8 @@ class Client(simple.MQTTClient):
         """Packets without a PUBACK."""
         return len(self._session.packets)
 
-    @property
-    def stall_ms(self):
-        return self._wire.stall_ms
-
     def take_stalls(self):
-        """The milliseconds by phase since last asked."""
+        """By phase ("connect", "handshake", "write", "read"), the longest that one step has held the event loop since last asked, ms."""
         return self._wire.take_stalls()
 
     async def open(self, host, address):
@@ -95,15 +90,19 @@ class Client(simple.MQTTClient):
         self.shut()
         try:
             return await self._open(host, address)
-        except BaseException:
+        except BaseException as error:
             self.shut()
-            raise
+            if not (self.renewal and isinstance(error, LinkDown) and self.renewal.failed(error.args[0])):
+                raise
+        return await self.open(host, address)  # with the certificates of before
 
     def shut(self):
         """Close without a DISCONNECT: the Will speaks. What is in flight stays so."""
         self._wire.close()
         self._down = "not connected"
         self._session.lost_connection()
+        if self.renewal:
+            self.renewal.closed(self._parser.why)
         self._parser.reset()
         self._owed = bytearray()
         self._pinged_ms = -1
@@ -139,9 +138,8 @@ class Client(simple.MQTTClient):
         wire = self._wire
         wire.step()
         end, left = wire.now_ms + ms, ms
-        ready = (
-            left <= 0 or self.in_flight > 0 or len(self._owed) > 0
-        )  # else nothing is likely to have come since the last time
+        # else nothing is likely to have come since the last time
+        ready = left <= 0 or self.in_flight > 0 or len(self._owed) > 0
         try:
             while True:
                 if not ready:
@@ -176,7 +174,7 @@ class Client(simple.MQTTClient):
         if secure:
             if not self._clock.synced:  # no certificate could be judged
                 raise LinkDown("clock not set")
-            wire.prepare(self._spec)
+            wire.prepare(self._spec, self.renewal)
         await wire.connect(address)
         hello = self._hello()
         if secure:
@@ -192,6 +190,8 @@ class Client(simple.MQTTClient):
         if parser.code:
             raise LinkDown("refused: " + _REFUSALS[parser.code])
         present = parser.present
+        if self.renewal:
+            await self._writer.write(memoryview(self.renewal.connected(self._session.new_id())))
         while True:
             packet = self._session.unsent()
             if packet is None:
@@ -270,11 +270,13 @@ class Client(simple.MQTTClient):
             if self._pinged_ms < 0:
                 raise ProtocolError("PINGRESP unasked")
             self._pinged_ms = -1
-        elif kind == packets.PUBLISH:  # of a subscription that an older session has left
+        elif kind == packets.PUBLISH:
             self.inbound += 1
             if packet.qos:
                 self._owed.extend(bytes((0x40, 2, packet.id >> 8, packet.id & 0xFF)))
-        elif kind == packets.SUBACK:
+            if self.renewal:
+                self.renewal.came(packet.topic, packet.payload, packet.retain)
+        elif kind == packets.SUBACK and not (self.renewal and self.renewal.answered(packet.id)):
             raise ProtocolError("SUBACK unasked")
 
     async def _check(self):

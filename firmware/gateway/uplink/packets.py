@@ -30,6 +30,8 @@ class Parser:
     present   of CONNACK: the broker knows this session
     qos, retain, dup, topic, payload   of PUBLISH, the last two as bytes
     codes     of SUBACK, bytes
+
+    why       what was refused on this connection, "" when nothing was
     """
 
     def __init__(self):
@@ -46,7 +48,7 @@ class Parser:
         self._shift = 0
         self._body = self._small
         self._filled = 0
-        self._why = ""
+        self.why = ""
         self.topic = self.payload = self.codes = b""
 
     def take(self, buf, at, end):
@@ -73,11 +75,11 @@ class Parser:
                 if self.kind:
                     return at
             else:
-                raise ProtocolError(self._why)
+                raise ProtocolError(self.why)
         return at
 
     def _refuse(self, why):
-        self._why = why
+        self.why = why
         self._next = _DEAD
         self._body = self._small
         raise ProtocolError(why)

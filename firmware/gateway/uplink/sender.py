@@ -4,7 +4,7 @@ import json
 
 from micropython import const
 
-from gateway.uplink.birth import CLASS_NAMES
+from gateway.core.schema import CLASS_NAMES
 from gateway.uplink.errors import LinkDown
 
 _DIAG_MS = const(60000)
@@ -87,6 +87,9 @@ class Sender:
         client = self._client
         if not client.room:
             await client.listen(_IDLE_MS)
+        elif client.renewal and client.renewal.is_due:
+            client.shut()
+            await self._connect()
         elif now >= self._diag_due_ms:
             self._diag_due_ms = now + _DIAG_MS
             said = json.dumps(self._diagnosis()).encode()

@@ -42,14 +42,18 @@ class Session:
         return len(self.packets) < self._window and (self.bytes < self._most_bytes or not self.packets)
 
     def begin(self, topic, pieces, done, retain):
-        """A new Packet in flight, its id from 1..65535 and none of those in flight."""
+        """A new Packet in flight."""
+        packet = Packet(self.new_id(), topic, pieces, done, retain)
+        self.packets.append(packet)
+        return packet
+
+    def new_id(self):
+        """From 1..65535, and none of those in flight."""
         number = self._last % _MOST_ID + 1
         while self._find(number) is not None:
             number = number % _MOST_ID + 1
         self._last = number
-        packet = Packet(number, topic, pieces, done, retain)
-        self.packets.append(packet)
-        return packet
+        return number
 
     def written(self, packet, size, now_ms):
         """The last byte of the packet has gone to the socket, and before a PUBACK can have come."""

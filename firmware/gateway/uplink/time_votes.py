@@ -1,8 +1,6 @@
-"""What is known of the time servers between two polls; time_judge.py says whom to believe."""
+"""What is known of the time servers between two polls; whom to believe, time_judge.py says."""
 
 from micropython import const
-
-from gateway.core import lend
 
 APART_MS = const(50000)  # polls that follow one another faster confirm nothing
 CONFIRM = const(5)
@@ -41,10 +39,3 @@ class Votes:
         if self.story is not None:
             return self.story_polls < LONG
         return self.rests_on < SEVERAL and self.confirmed < CONFIRM
-
-    def judge(self, witnesses, absurd, near, uptime_ms):
-        """See time_judge.judge()."""
-        from gateway.uplink import time_judge
-
-        lend.drop("uplink.time_judge")  # for an hour nobody wants it any more
-        return time_judge.judge(self, witnesses, absurd, near, uptime_ms)

@@ -30,8 +30,9 @@ _VERDICTS = (
 )
 
 
-def context(spec):
-    """An SSLContext that verifies against every CA of `spec` (the compiled site's "mqtt"), with the client's certificate if there is one.
+def context(spec, more=(), client=b""):
+    """An SSLContext that verifies against every CA of `spec` (the compiled site's "mqtt") and those of `more` (DER), with the client's
+    certificate if there is one: `client` (DER), of the same key, in the place of the site's.
 
     Raises LinkDown when a file is missing or mbedTLS cannot use it.
     """
@@ -43,9 +44,11 @@ def context(spec):
             made.load_verify_locations(cadata=_content(path))  # one after the other: each is added to those before
         if not path:
             raise LinkDown("no CA in the site file")
+        for data in more:
+            made.load_verify_locations(cadata=data)
         if spec.get("cert"):
             path = spec["cert"]
-            made.load_cert_chain(_content(path), _content(spec["key"]))
+            made.load_cert_chain(client or _content(path), _content(spec["key"]))
     except OSError as error:
         missing = error.errno == errno.ENOENT
         raise LinkDown(path + (" is missing" if missing else ": " + reason(error.errno)))

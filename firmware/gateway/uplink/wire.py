@@ -87,13 +87,16 @@ class Wire:
             raise LinkDown(self._reason(error))
         raise LinkDown("closed by the broker")  # or it has spoken before it was asked
 
-    def prepare(self, spec):
-        """Read the certificates of `spec` (the compiled site's "mqtt"), before there is a connection that cannot be used."""
+    def prepare(self, spec, renewal):
+        """Read the certificates of `spec` (the compiled site's "mqtt") and those of a renewal.Renewal beside them, before there is a
+        connection that cannot be used."""
+        if renewal and renewal.is_stale:
+            self._context = None  # before there is another one: each is some KB
         if self._context is None:
             from gateway.uplink import tls
 
             self._tls = tls
-            self._context = tls.context(spec)
+            self._context = tls.context(spec, *(renewal.take() if renewal else ()))
 
     async def secure(self, host, first):
         """Put TLS over the connection, and `first` (bytes) through it. `host` must be in the broker's certificate."""

@@ -2,24 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from ..commands_site import WRONG_USE, JsonOption, fail
 from ..problems import Problem, Problems, closest
 from ..pulse_bounds import counters
-from .board import Board, is_path, list_boards, load_board
+from ..telling import bullets, table
+from .board import Board, board_path, is_path, list_boards, load_board
 from .chips import CHIPS
 from .wiring import direction, reset_manner, wiring
 
-FOUND_PROBLEM, WRONG_USE = 1, 2
-_WIDE = 1000  # columns of a table that is not shown on a terminal, so that no line is broken
+FOUND_PROBLEM = 1
 _KIB = 1024
-
-JsonOption = Annotated[bool, typer.Option("--json", help="for tools: one JSON object on standard output")]
 
 boards = typer.Typer(help="Boards: list them, show how one is wired.", invoke_without_command=True)
 
@@ -40,9 +36,9 @@ def list_all(context: typer.Context, as_json: JsonOption = False) -> None:
     try:
         known = [load_board(name) for name in list_boards()]
     except Problems as error:
-        _fail(error, as_json, FOUND_PROBLEM)
+        fail(error, as_json, FOUND_PROBLEM)
     if as_json:
-        typer.echo(json.dumps({"ok": True, "boards": [_head(board) for board in known]}, ensure_ascii=False))
+        typer.echo(json.dumps({"ok": True, "boards": [_head(board) for board in known]}))
         return
     rows = [
         (
@@ -56,7 +52,7 @@ def list_all(context: typer.Context, as_json: JsonOption = False) -> None:
         )
         for board in known
     ]
-    _table(("name", "chip", "flash", "RS-485", "Ethernet", "relays", "inputs"), rows, wraps=("RS-485", "inputs"))
+    table(("name", "chip", "flash", "RS-485", "Ethernet", "relays", "inputs"), rows, wraps=("RS-485", "inputs"))
     typer.echo(f"{len(known)} boards; satama boards show NAME tells the wiring; * behind an expander, not driven yet")
 
 
@@ -68,20 +64,20 @@ def show(
     """Show the wiring of one board: terminals, GPIOs, partitions, firmware, how it is reset, sources."""
     if not is_path(name) and name not in list_boards():
         what = f"there is no board named '{name}'"
-        _fail(Problems([Problem(name, None, "", what, closest(name, list_boards(), "boards"))]), as_json, WRONG_USE)
+        fail(Problems([Problem(name, None, "", what, closest(name, list_boards(), "boards"))]), as_json, WRONG_USE)
     try:
         board = load_board(name, Path())
     except Problems as error:
-        missing = not Path(name).exists()
-        _fail(error, as_json, WRONG_USE if missing and name not in list_boards() else FOUND_PROBLEM)
+        missing = is_path(name) and not board_path(name).is_file()
+        fail(error, as_json, WRONG_USE if missing else FOUND_PROBLEM)
     if as_json:
-        typer.echo(json.dumps({"ok": True, **_whole(board)}, ensure_ascii=False))
+        typer.echo(json.dumps({"ok": True, **_whole(board)}))
         return
     typer.echo(f"{board.name}: {board.title}")
     for fact in _facts(board):
         typer.echo(f"  {fact}")
-    _table(("terminal", "GPIO", "function", "remark"), [tuple(row) for row in wiring(board)], wraps=("GPIO", "remark"))
-    _table(
+    table(("terminal", "GPIO", "function", "remark"), [tuple(row) for row in wiring(board)], wraps=("GPIO", "remark"))
+    table(
         ("partition", "offset", "size"),
         [
             (name, f"{part.offset:#x}", f"{part.size // _KIB} KiB")
@@ -89,9 +85,9 @@ def show(
         ],
         wraps=(),
     )
-    _list("Good to know:", [*board.quirks, *board.lacks])
-    _list("Not verified, check on the board:", board.unverified)
-    _list("Sources:", board.sources)
+    bullets("Good to know:", [*board.quirks, *board.lacks])
+    bullets("Not verified, check on the board:", board.unverified)
+    bullets("Sources:", board.sources)
 
 
 # --- what is told
@@ -173,34 +169,3 @@ def _whole(board: Board) -> dict[str, Any]:
         "counters": counters(board),
         "wiring": [row._asdict() for row in wiring(board)],
     }
-
-
-# --- how it is told
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]], wraps: tuple[str, ...]) -> None:
-    """A narrow terminal breaks the lines of the columns in `wraps` only."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDE)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in head:
-        table.add_column(name, no_wrap=name not in wraps)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console.print(table, highlight=False)
-
-
-def _list(title: str, sentences: list[str]) -> None:
-    if sentences:
-        typer.echo(title)
-    for sentence in sentences:
-        typer.echo(f"  - {sentence}")
-
-
-def _fail(error: Problems, as_json: bool, code: int) -> NoReturn:
-    if as_json:
-        typer.echo(json.dumps({"ok": False, "problems": [problem.as_dict() for problem in error.problems]}))
-    else:
-        typer.echo(str(error), err=True)
-    raise typer.Exit(code)

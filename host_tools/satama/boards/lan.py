@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .board import Lan
+from .model import Lan
 
 
 def compile_lan(lan: Lan) -> dict[str, Any]:

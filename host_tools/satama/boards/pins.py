@@ -1,14 +1,12 @@
-"""Which GPIO of a board is spoken for, and why one cannot be the input that somebody wants it to be."""
+"""Which GPIO of a board is spoken for, which one an input is, and why another cannot be that."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from ..problems import Wrong, closest
 from .chips import CHIPS
-
-if TYPE_CHECKING:
-    from .board import Board, Lan, Port
+from .model import Board, Lan, Port
 
 
 def roles(board: Board) -> list[tuple[int, str]]:
@@ -47,6 +45,36 @@ def lan_outputs(lan: Lan) -> list[int]:
     """GPIOs that the chip drives for the Ethernet."""
     named = [lan.power, lan.mdc, lan.sck, lan.mosi, lan.cs, lan.reset]
     return [gpio for gpio in named if gpio is not None]
+
+
+def find_input(board: Board, interface: str, pin: str | int | None, key: str = "pin") -> int:
+    """The GPIO of the board's input named or numbered `pin` for an "analog" or "pulse" profile; `key` is what the site file
+    calls it. Raises Wrong."""
+    kinds = {"analog": ("ADC", board.adc, board.gpio.adc1), "pulse": ("pulse", board.pulse, board.gpio.digital)}
+    kind, named, usable = kinds.pop(interface)
+    [(other_kind, other, _)] = kinds.values()
+    names = f"{kind} inputs of {board.name}"
+    if pin is None:
+        raise Wrong(f"'{key}' is missing: the device needs one of the board's {kind} inputs", closest("", named, names))
+    if isinstance(pin, str):
+        if pin in named:
+            return named[pin]
+        if pin in other:
+            what = f'{key} = "{pin}" is one of the {other_kind} inputs, but the device needs one of the {kind} inputs'
+            raise Wrong(what, closest("", named, names))
+        if pin in board.inputs:
+            expander = board.inputs[pin].expander
+            what = f"input {pin} hangs on a port expander ({expander}), which the firmware does not read yet"
+            raise Wrong(what, closest("", named, names))
+        raise Wrong(f'the board {board.name} has no {kind} input "{pin}"', closest(pin, named, names))
+    if pin in usable:
+        return pin
+    choices = [f"by name: {', '.join(named)}"] if named else []
+    choices += [f"by number: {', '.join(map(str, usable))}"] if usable else []
+    what = f"GPIO {pin} of the board {board.name} cannot be one of the {kind} inputs"
+    why = why_not(board, interface, pin)
+    hint = "; ".join(choices) or f"a board with {kind} inputs: satama boards"
+    raise Wrong(f"{what}: {why}" if why else what, hint)
 
 
 def why_not(board: Board, interface: str, gpio: int) -> str:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from ..problems import Key, Problem, Source, closest
 from .chips import CHIPS
+from .model import Board
 from .pins import lan_outputs, roles
-
-if TYPE_CHECKING:
-    from .board import Board
 
 _FIRST_PARTITION = 0x9000  # behind bootloader and partition table
 _APPLICATION = 0x10000  # where the stock image has its application
@@ -137,6 +134,9 @@ def _twice(board: Board, source: Source) -> Iterator[Problem]:
 
 
 def _partitions(board: Board, source: Source) -> Iterator[Problem]:
+    if board.flash_bytes & (board.flash_bytes - 1):
+        what = f"no flash has {board.flash_bytes} bytes: their sizes are powers of two"
+        yield source.problem(("flash_bytes",), what, "4 MiB are 4_194_304")
     for name in ("vfs", "journal"):
         if name not in board.partitions:
             yield source.problem(("partitions",), f"there is no partition '{name}'")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .board import Board, Lan, Line, Port
+from .model import Board, Lan, Line, Port
 
 
 class Row(NamedTuple):

@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from .cabling import Cabling
-from .row import Row
+from .row import Row, Words, at, in_words
+
+_DAMAGED = (
+    "answers, but damaged {where}",
+    "unplug the devices with the same number {unit}; else see that A and B are firm, and a 120 ohm resistor at both ends",
+)
+_DEVICE: Words = {
+    "bus_down": ("cannot be reached {where}", "look at the network plug of {port}"),
+    "crc": _DAMAGED,
+    "short": _DAMAGED,
+    "wrong_unit": ("another device answers in its place {where}", "find the second device set to number {unit}"),
+    "exception": (
+        "is there, but refuses the question with {said} {where}",
+        "compare its type plate with the profile in the site file; type identify {of} to see what it says it is",
+    ),
+    "another device": (
+        "what answers is not what the site file says {where}",
+        "compare its type plate with the site file: are two meters exchanged, or two unit numbers?",
+    ),
+    "no sunspec map": (
+        "answers, but its SunSpec registers were not found {where}",
+        "switch SunSpec Modbus on in its menu",
+    ),
+}
 
 
 def _device(row: Row, cabling: Cabling) -> tuple[str, str]:
     bus, unit = row.text("bus"), row.number("unit")
     model = cabling.models.get(row.of, "")
     where = f"({', '.join(filter(None, (model, f'unit {unit}' + (f' on {bus}' if bus else ''))))})"
-    settings = cabling.settings.get(bus, "the speed of the bus")
     if row.said == "answers":
         slow = f" after {row.number('ms')} ms" if row.number("ms") else ""
         return f"answers{slow} {where}", ""
@@ -18,79 +40,56 @@ def _device(row: Row, cabling: Cabling) -> tuple[str, str]:
         if bus in cabling.networked:
             hint = f"is it on, and is {unit} the unit number behind {cabling.ports[bus]}?"
         else:
+            settings = cabling.settings.get(bus, "the speed of the bus")
             hint = f"has it power? then A and B at its terminals, then its menu: unit number {unit}, {settings}"
         asked = "" if row.text("asked") != "False" else "; it was not asked just now: test again in half a minute"
         return f"does not answer {where}", hint + asked
-    if row.said == "bus_down":
-        return f"cannot be reached {where}", f"look at the network plug of {cabling.ports.get(bus, bus)}"
-    if row.said in ("crc", "short"):
-        return (
-            f"answers, but damaged {where}",
-            f"unplug the devices with the same number {unit}; else see that A and B are firm, and a 120 ohm resistor at both ends",
-        )
-    if row.said == "wrong_unit":
-        return f"another device answers in its place {where}", f"find the second device set to number {unit}"
-    if row.said.startswith("exception"):
-        return (
-            f"is there, but refuses the question with {row.said} {where}",
-            "compare its type plate with the profile in the site file; type identify "
-            + row.of
-            + " to see what it says it is",
-        )
-    if row.said == "another device":
-        return (
-            f"what answers is not what the site file says {where}",
-            "compare its type plate with the site file: are two meters exchanged, or two unit numbers?",
-        )
-    if row.said == "no sunspec map":
-        return (
-            f"answers, but its SunSpec registers were not found {where}",
-            "switch SunSpec Modbus on in its menu",
-        )
-    return f"{row.said} {where}", ""
+    told = in_words(_DEVICE, row, where=where, unit=unit, port=cabling.ports.get(bus, bus))
+    return told or (f"{row.said} {where}", "")
 
 
 def _bus(row: Row, cabling: Cabling) -> tuple[str, str]:
-    port, settings = cabling.ports.get(row.of, ""), cabling.settings.get(row.of, "")
-    at = f" at {port}" if port else ""
+    here, settings = at(cabling.ports.get(row.of, "")), cabling.settings.get(row.of, "")
     devices, silent = row.number("devices"), row.number("silent")
     if row.said == "silent":
         if row.of in cabling.networked:
-            return f"nobody answers{at}", "look at its power and network plug, then at the address in the site file"
-        what = f"none of {devices} devices answers{at}" if devices > 1 else f"its only device does not answer{at}"
+            return f"nobody answers{here}", "look at its power and network plug, then at the address in the site file"
+        what = f"none of {devices} devices answers{here}" if devices > 1 else f"its only device does not answer{here}"
         hint = f"exchange A and B at the board's terminals; then the supply of the devices, then {settings or 'their speed'}"
         return what, hint
     if row.said == "noise":
         counted = ", ".join(f"{count} {reason}" for reason, count in sorted(row.table("errors").items()))
         return (
-            f"{row.number('damaged')} of the last {row.number('frames')} answers were damaged{at}"
+            f"{row.number('damaged')} of the last {row.number('frames')} answers were damaged{here}"
             + (f" ({counted} since the start)" if counted else ""),
             "put 120 ohm at both ends of the line and nowhere else, the shield grounded at one end, no branches, away from mains",
         )
     if row.said == "no devices":
-        return f"no device is on it{at}", ""
+        return f"no device is on it{here}", ""
     heard = f", {silent} of {devices} silent" if silent else ""
-    return f"{row.number('requests')} requests{at}{heard}", ""
+    return f"{row.number('requests')} requests{here}{heard}", ""
+
+
+_LISTEN: Words = {
+    "crc": (
+        "something comes at {port}, but no telegram is whole",
+        "is the right line on the data pin? An H1 or P1 port needs its signal inverted, and an own ground wire",
+    ),
+    "stale": ("nothing comes at {port} any more", "push the plug in until it clicks; has the device power?"),
+    "": (
+        "nothing has come at {port} since the start",
+        "push the plug in until it clicks; a customer port must be switched on by the grid company, and needs 5 V on its request line",
+    ),
+}
 
 
 def _listen(row: Row, cabling: Cabling) -> tuple[str, str]:
-    port = cabling.ports.get(row.of, "its port")
     if row.said == "hears":
         return f"hears its device, {row.number('good')} good telegrams", ""
-    if row.said == "crc":
-        return (
-            f"something comes at {port}, but no telegram is whole",
-            "is the right line on the data pin? An H1 or P1 port needs its signal inverted, and an own ground wire",
-        )
-    if row.said == "stale":
-        return f"nothing comes at {port} any more", "push the plug in until it clicks; has the device power?"
-    return (
-        f"nothing has come at {port} since the start",
-        "push the plug in until it clicks; a customer port must be switched on by the grid company, and needs 5 V on its request line",
-    )
+    return in_words(_LISTEN, row, port=cabling.ports.get(row.of, "its port")) or (row.said, "")
 
 
-_ADC = {
+_ADC: Words = {
     "invalid": (
         "nothing is measured",
         "is the probe plugged in, and has it its supply? Measure between input and ground",
@@ -112,31 +111,26 @@ _ADC = {
 
 def _adc(row: Row, cabling: Cabling) -> tuple[str, str]:
     volt = row.number("uv")
-    seen = f", {volt // 1000} mV" if volt else ""
-    pin = cabling.pins.get(_device_of(row.of), "")
-    at = f" at {pin}" if pin else ""
+    seen = f"{_terminal(row, cabling)}, {volt // 1000} mV" if volt else _terminal(row, cabling)
     if row.said == "plausible":
-        return f"plausible{at}{seen}", ""
-    if row.said in _ADC:
-        what, advice = _ADC[row.said]
-        return f"{what}{at}{seen}", advice
-    return _value(row, cabling, f"{at}{seen}")
+        return f"plausible{seen}", ""
+    what, advice = in_words(_ADC, row) or _value(row, cabling)
+    return f"{what}{seen}", advice
 
 
 def _pulse(row: Row, cabling: Cabling) -> tuple[str, str]:
-    pin = cabling.pins.get(_device_of(row.of), "")
-    at = f" at {pin}" if pin else ""
+    here = _terminal(row, cabling)
     if row.said == "counts":
-        return f"{row.number('pulses')} pulses{at}" if row.number("pulses") else f"counts{at}", ""
+        return f"{row.number('pulses')} pulses{here}" if row.number("pulses") else f"counts{here}", ""
     if row.said == "may be lost":
         return (
-            f"pulses may be lost{at} ({row.number('suspicions')} times)",
+            f"pulses may be lost{here} ({row.number('suspicions')} times)",
             "compare with the meter's display; a contact that bounces needs a longer debounce_ms in its profile",
         )
-    return f"no pulse yet{at}", "let something flow, or touch the two wires of the contact, and see that it counts"
+    return f"no pulse yet{here}", "let something flow, or touch the two wires of the contact, and see that it counts"
 
 
-_VALUE = {
+_VALUE: Words = {
     "out_of_range": (
         "cannot be true",
         "compare with the display of the device: is it the right one, is its converter set?",
@@ -159,9 +153,8 @@ _VALUE = {
 }
 
 
-def _value(row: Row, _: Cabling, at: str = "") -> tuple[str, str]:
-    what, advice = _VALUE.get(row.said, (row.said, "compare with the display of the device"))
-    return f"{what}{at}", advice
+def _value(row: Row, _: Cabling) -> tuple[str, str]:
+    return in_words(_VALUE, row) or (row.said, "compare with the display of the device")
 
 
 def _values(row: Row, _: Cabling) -> tuple[str, str]:
@@ -170,8 +163,9 @@ def _values(row: Row, _: Cabling) -> tuple[str, str]:
     return "no point has a value yet" if row.ok is None else row.said, "see the lines about devices and inputs"
 
 
-def _device_of(point: str) -> str:
-    return point.partition("/")[0]
+def _terminal(row: Row, cabling: Cabling) -> str:
+    """Where the input of a point is."""
+    return at(cabling.pins.get(row.of.partition("/")[0], ""))
 
 
 ABOUT = {

@@ -14,7 +14,8 @@ def _start(row: Row, _: Cabling) -> tuple[str, str]:
         what = f"runs in safe mode after {row.number('failures')} starts that failed ({crash})"
         return (
             what,
-            f"measure the supply (3.3 V, also while the radio sends), then type restart; if it comes back, {_REPORT}",
+            "was it flashed or reset several times in a row? then type restart; else measure the supply first (3.3 V, also "
+            f"while the radio sends); if it comes back, {_REPORT}",
         )
     if row.said == "crashed":
         return f"had restarted by itself ({crash})", f"type restart and test again; if it comes back, {_REPORT}"

@@ -74,6 +74,13 @@ def commission(
         return repeat(line, wait_s, compiled, tell=tell)
 
 
+def unanswered(compiled: Compiled, mac: str, why: str) -> Commissioned:
+    """Of a board that is written, and of which nothing more is known. `why`: "what is wrong -> what to do"."""
+    what, _, advice = why.partition(" -> ")
+    who = {key: compiled.body[key] for key in ("gateway", "board", "config")} | {"mac": mac, "passed": False}
+    return Commissioned(who, [Line("gateway", who["gateway"], "red", what, advice)], tests=0)
+
+
 def started(port: str, start_s: float, absent_s: float, tell: Callable[[float], None]) -> GatewayLine:
     """The line to a gateway that answers. A board with a USB of its own takes its port away as it restarts: it may come back within
     `absent_s`. Raises PortError and LineError."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-from ..commands_site import WRONG_USE, fail
-from ..compiler import compile_site
+from ..commands_site import WRONG_USE
+from ..compiler import Compiled, compile_site
 from ..ids import write_whole
 from ..problems import Problems
 from ..progress import reporter
 from ..serial_line.gateway import LineError
 from ..serial_line.ports import PortError
+from ..telling import stop
 from .after_flash import START_S, WAIT_S, Commissioned, commission
 from .checklist import Line
 from .report import SUFFIXES, as_dict, as_html, as_json
@@ -50,35 +50,48 @@ def selftest(
 
     Ends with 0 when all is well, with 1 when something is red or no gateway answers, with 2 when the port cannot be opened.
     """
-    targets = report_to or []
-    for path in targets:
-        if path.suffix not in SUFFIXES:
-            _stop(f"{path}: a report is a .html or a .json file -> name it so", "use", as_events, WRONG_USE)
-        if not path.absolute().parent.is_dir():
-            _stop(
-                f"there is no folder {path.absolute().parent} -> make it, or name another", "use", as_events, WRONG_USE
-            )
-    try:
-        compiled = compile_site(site, write_ids=False) if site else None
-    except Problems as error:
-        fail(error, as_events, WRONG_USE)
+    targets = checked_targets(report_to or [], as_events)
+    compiled = compiled_site(site, as_events, write_ids=False) if site else None
     try:
         with reporter(as_events) as report:
             start_s = min(START_S, max(5.0, wait))
             done = commission(port, report, compiled=compiled, wait_s=wait, start_s=start_s, absent_s=0)
             told = as_dict(done, port=port, by=by, site=compiled.body["site"] if compiled else "")
-            report.event("result", ok=done.passed, **told)
+            trouble = write_reports(targets, told)
+            report.event("result", ok=done.passed and not trouble, **told, **trouble)
     except PortError as error:
-        _stop(str(error), "port", as_events, WRONG_USE)
+        stop(str(error), "port", as_events, WRONG_USE)
     except LineError as error:
-        _stop(str(error), error.kind, as_events, FOUND_PROBLEM)
+        stop(str(error), error.kind, as_events, FOUND_PROBLEM)
     except KeyboardInterrupt:
-        _stop("stopped -> the gateway goes on as before; nothing was changed", "interrupted", as_events, FOUND_PROBLEM)
+        stop("stopped -> the gateway goes on as before; nothing was changed", "interrupted", as_events, FOUND_PROBLEM)
     if not as_events:
         show(done)
-    write_reports(targets, told, as_events)
-    if not done.passed:
+        show_reports(targets, trouble)
+    if not done.passed or trouble:
         raise typer.Exit(FOUND_PROBLEM)
+
+
+def compiled_site(site: Path, as_events: bool, *, write_ids: bool = True) -> Compiled:
+    """The site file; ends the command where it has mistakes."""
+    try:
+        return compile_site(site, write_ids=write_ids)
+    except Problems as error:
+        found = [problem.as_dict() for problem in error.problems]
+        stop(str(error), "site", as_events, WRONG_USE, **({"problems": found} if as_events else {}))
+
+
+def checked_targets(paths: list[Path], as_events: bool) -> list[Path]:
+    """Where reports go; ends the command, before anything is done, where there can be none."""
+    for path in paths:
+        if path.suffix not in SUFFIXES:
+            stop(f"{path}: a report is a .html or a .json file -> name it so", "use", as_events, WRONG_USE)
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            stop(f"there is no folder {folder} -> make it, or name another", "use", as_events, WRONG_USE)
+        if path.is_dir():
+            stop(f"{path} is a folder -> name a file in it", "use", as_events, WRONG_USE)
+    return paths
 
 
 def show(done: Commissioned) -> None:
@@ -103,20 +116,19 @@ def _shown(line: Line) -> list[tuple[str, str | None]]:
     return shown
 
 
-def write_reports(targets: list[Path], told: dict[str, Any], as_events: bool) -> None:
-    """Ends the command when one cannot be written."""
-    for path in targets:
-        try:
+def write_reports(targets: list[Path], told: dict[str, Any]) -> dict[str, str]:
+    """What could not be written, as "kind" and "error" of the result; {} when all is well."""
+    try:
+        for path in targets:
             write_whole(path, as_html(told) if path.suffix == ".html" else as_json(told))
-        except Problems as error:
-            fail(error, as_events, FOUND_PROBLEM)
-        if not as_events:
-            typer.echo(f"report: {path}")
+    except Problems as error:
+        return {"kind": "report", "error": str(error)}
+    return {}
 
 
-def _stop(sentence: str, kind: str, as_events: bool, code: int) -> NoReturn:
-    if as_events:
-        typer.echo(json.dumps({"event": "result", "ok": False, "kind": kind, "error": sentence}))
-    else:
-        typer.echo(sentence, err=True)
-    raise typer.Exit(code)
+def show_reports(targets: list[Path], trouble: dict[str, str]) -> None:
+    """Where they are; on standard error what could not be written."""
+    if trouble:
+        typer.echo(trouble["error"], err=True)
+    for path in [] if trouble else targets:
+        typer.echo(f"report: {path}")

@@ -7,7 +7,7 @@ JSON: {
   "gateway": {"gateway", "site" or "", "board", "mac", "version", "vm", "config", "epoch", "uptime_s"},
   "slots": {"running", "active", "on_trial", "version", "config"} of the application slots, {} when the gateway does not tell,
   "flashed": {"firmware", "firmware_sha256", "regions": [{"name", "at", "bytes", "sha256", "kept"}]}, {} when nothing was,
-  "tests": how often the self-test was run, "checks": [{"check", "of", "state", "what", "advice", and the gateway's figures under "figures"}]
+  "tests": how often the self-test was run: 0 when nothing answered after the write, "checks": [{"check", "of", "state", "what", "advice", and the gateway's figures under "figures"}]
 }
 State of a check: ok, red, waits (nobody could tell yet), open (to be seen by a person). No secrets are in it, nor a checksum over
 them, on which somebody could try passwords: that of the board's files is left empty.
@@ -114,7 +114,7 @@ def as_html(report: Mapping[str, Any]) -> bytes:
     passed = report["passed"]
     red = sum(check["state"] == "red" for check in report["checks"])
     verdict = "PASSED" if passed else f"NOT PASSED: {red} red" if red else "NOT PASSED: not all could be told"
-    facts = [(_LABELS[key], value) for key, value in identity.items() if value != ""]
+    facts = [(_LABELS[key], value) for key, value in identity.items() if value or report["tests"]]
     facts += [
         ("Made", _local(report["made"])),
         ("By", report["by"]),

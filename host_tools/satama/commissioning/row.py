@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+Words = Mapping[
+    str, tuple[str, str]
+]  # what a row says, or how that begins -> (what was seen, what to do), to be filled in
+
 _LONGEST = 120
 
 
@@ -35,3 +39,17 @@ class Row:
         """A dict of numbers."""
         value = self._row.get(key)
         return {str(k)[:_LONGEST]: v for k, v in value.items() if isinstance(v, int)} if isinstance(value, dict) else {}
+
+
+def in_words(words: Words, row: Row, **facts: str | int) -> tuple[str, str] | None:
+    """Of the first key that what the row says begins with; None where there is none. {said}, {of} and the facts are filled in."""
+    for beginning, (what, advice) in words.items():
+        if row.said.startswith(beginning):
+            facts |= {"said": row.said, "of": row.of}
+            return what.format(**facts), advice.format(**facts)
+    return None
+
+
+def at(place: str) -> str:
+    """Says " at PLACE", as the end of what was seen; "" where nobody knows the place."""
+    return f" at {place}" if place else ""

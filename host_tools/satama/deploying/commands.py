@@ -17,10 +17,14 @@ from ..progress import reporter
 from ..serial_line.gateway import GatewayLine, LineError
 from ..serial_line.ports import PortError
 from .deploy import Deployed, DeployError, deploy
+from .identity import Wanted
 
 FOUND_PROBLEM = 1
 _ANSWER_S = 15.0
-_AGAIN = "run the same command again: it goes on where it stopped. The gateway goes on with what it ran, or tries the new application if that was all there"
+_AGAIN = (
+    "run the same command again: it goes on where it stopped. The gateway runs on with what it had, or tries the new application if all of "
+    "it was there"
+)
 
 
 class _Line:
@@ -29,10 +33,21 @@ class _Line:
     def __init__(self, url: str):
         self._url = url
         self._line: GatewayLine | None = None
+        self.was_open = False
 
     def request(self, op: str, *, of: Any = None, value: Any = None) -> dict[str, Any]:
+        """As Asker. A `put` whose answer was lost, or is held up by a person's long question, is sent once more: it changes nothing then."""
+        try:
+            return self._asked(op, of, value)
+        except LineError as error:
+            if op != "put" or error.kind != "silent":
+                raise
+            return self._asked(op, of, value)
+
+    def _asked(self, op: str, of: Any, value: Any) -> dict[str, Any]:
         if self._line is None:
             self._line = GatewayLine.open(self._url)
+            self.was_open = True
         try:
             return self._line.request(op, of=of, value=value, timeout_s=_ANSWER_S)
         except PortError:
@@ -58,6 +73,12 @@ def deploy_site(
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="do not wait until the new application has proved itself")
     ] = False,
+    board: Annotated[
+        str | None,
+        typer.Option(
+            "--board", "-b", help="the board that you see there: for a gateway that is too old to say it itself"
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="for tools: events, one JSON object a line")] = False,
 ) -> None:
     """Bring a changed site, or a new version of the application, onto a gateway that runs, while it goes on sampling.
@@ -72,25 +93,29 @@ def deploy_site(
         fail(error, as_json, WRONG_USE)
     except ImageError as error:
         _stop(str(error), "image", as_json)
+    except KeyboardInterrupt:
+        _stop("stopped -> nothing was sent; run the same command again", "interrupted", as_json)
+    wanted = Wanted(compiled.body["gateway"], compiled.board.name, compiled.board.chip, board_seen=board is not None)
+    if board not in (None, wanted.board):
+        what = f"the site file is for the board {wanted.board}, not for {board}"
+        _stop(f"{what} -> correct the site file, or leave --board out", "use", as_json, WRONG_USE)
     line = _Line(port)
     try:
         with reporter(as_json) as report:
-            done = deploy(
-                line, archive, compiled.body["gateway"], report, prove=not no_wait, lost=(LineError, PortError)
-            )
+            done = deploy(line, archive, wanted, report, prove=not no_wait, lost=LineError, gone=PortError)
             report.event("result", ok=True, **asdict(done))
     except DeployError as error:
         _stop(str(error), "deploy", as_json)
     except LineError as error:
         _stop(f"{error}; then {_AGAIN}", error.kind, as_json)
     except PortError as error:
-        _stop(str(error), "port", as_json, WRONG_USE)
+        _stop(f"{error}; then {_AGAIN}" if line.was_open else str(error), "port", as_json, WRONG_USE)
     except KeyboardInterrupt:
         _stop(f"stopped -> {_AGAIN}", "interrupted", as_json)
     finally:
         line.close()
     if not as_json:
-        typer.echo(_told(done, compiled.body["gateway"], no_wait))
+        typer.echo(_told(done, wanted.gateway, no_wait))
 
 
 def _told(done: Deployed, name: str, no_wait: bool) -> str:
@@ -98,7 +123,7 @@ def _told(done: Deployed, name: str, no_wait: bool) -> str:
         return f"{name} runs exactly this already; nothing was sent"
     sent = f"{done.sent} bytes sent, {done.copied} copied on the board"
     if no_wait:
-        return f"{name} starts with it now, on trial ({sent}) -> see whether it stays: the same command again, in ten minutes"
+        return f"{name} starts with it now, on trial ({sent}) -> see whether it stays: the same command again"
     return f"{name} runs it, in slot {done.slot} ({sent})"
 
 

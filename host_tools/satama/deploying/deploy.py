@@ -13,10 +13,16 @@ from .. import slot_archive
 from ..progress import Reporter
 from ..slot_archive import Row
 from .delta import Piece, pieces, requests
+from .identity import Wanted, why_not_board, why_not_gateway
 
 _TRIAL_S = 700  # the gateway gives it up after 600
 _LOOK_S = 3.0
+_GONE_S = 60.0  # a board with a USB of its own takes its port away for a few seconds
 _STUCK = 20  # answers in a row that bring nothing forward
+_OTHERS_S = 40  # a deploy that was stopped has the gateway to itself for 30 s yet
+# Answers of firmware/gateway/service/update.py that something is done about here.
+_BUSY = "another one is on its way"
+_LACKING = ("there is no other application", "the other application is damaged")
 
 
 class DeployError(Exception):
@@ -43,45 +49,49 @@ class Deployed:
 def deploy(
     gateway: Asker,
     archive: bytes,
-    name: str,
+    wanted: Wanted,
     report: Reporter,
     *,
     prove: bool = True,
     wait: Callable[[float], None] = time.sleep,
     lost: type[Exception] | tuple[type[Exception], ...] = (),
+    gone: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> Deployed:
-    """Bring the application slot `archive` to the gateway called `name`, switch to it and wait until it has proved itself.
+    """Bring the application slot `archive` to the gateway that is `wanted`, switch to it and wait until it has proved itself.
 
-    `lost`: what `gateway.request` raises while the gateway starts anew. Raises DeployError, and what `gateway.request` raises while it sends.
+    `lost`: what `gateway.request` raises while the gateway starts anew; `gone`: what it raises without the port, which may be for a minute
+    then. Raises DeployError, and what `gateway.request` raises while it sends.
     """
-    known = _look(gateway, archive, name)
     crc = f"{slot_archive.crc_of(archive):08x}"
-    if known["crc"] == crc:
+    known = _look(gateway, crc, wanted)
+    if known["crc"] == crc and not known["on_trial"]:
         return Deployed(known["running"], 0, 0, unchanged=True)
     sent = copied = 0
-    if known["other"] != crc or _result(gateway.request("switch")) is not None:
-        rows = _rows(gateway.request("slots", of="members"))
-        sent, copied = _bring(gateway, archive, pieces(archive, rows), report)
-        refused = _result(gateway.request("switch"))
-        if refused:
-            raise DeployError(f"the gateway does not switch: {refused} -> try again; if it says so again: satama flash")
-    target = "b" if known["running"] == "a" else "a"
+    target = known["running"]
+    if not known["on_trial"]:
+        target = "b" if known["running"] == "a" else "a"
+        if known["other"] != crc or not _switched(gateway):
+            rows = _rows(gateway.request("slots", of="members"))
+            sent, copied = _bring(gateway, archive, pieces(archive, rows), report, wait)
+            if not _switched(gateway):
+                raise DeployError(
+                    "what has just arrived is damaged -> the gateway's flash may be failing: see its console, status"
+                )
     if prove:
-        _prove(gateway, target, report, wait, lost)
+        _prove(gateway, target, report, wait, lost, gone)
     return Deployed(target, sent, copied)
 
 
-def _look(gateway: Asker, archive: bytes, name: str) -> dict[str, Any]:
-    status = gateway.request("status")
-    if status.get("gateway") != name:
-        raise DeployError(
-            f"this is the gateway {status.get('gateway')!r}, the site file is that of {name!r} "
-            "-> plug into the right cabinet, or take its site file"
-        )
+def _look(gateway: Asker, crc: str, wanted: Wanted) -> dict[str, Any]:
+    """What it says of its slots. One that tries this very application may be asked again."""
+    if why := why_not_gateway(gateway.request("status"), wanted):
+        raise DeployError(why)
     known = gateway.request("slots")
     if "running" not in known:
         raise DeployError("this gateway's application is too old for a deploy -> satama flash, once")
-    if known["on_trial"]:
+    if why := why_not_board(known, wanted):
+        raise DeployError(why)
+    if known["on_trial"] and known["crc"] != crc:
         raise DeployError(
             "the gateway tries an application at this moment -> wait until it is done (ten minutes at most), see on its console: slots"
         )
@@ -99,13 +109,17 @@ def _rows(answer: dict[str, Any]) -> list[Row]:
         ) from None
 
 
-def _bring(gateway: Asker, archive: bytes, plan: list[Piece], report: Reporter) -> tuple[int, int]:
+def _bring(
+    gateway: Asker, archive: bytes, plan: list[Piece], report: Reporter, wait: Callable[[float], None]
+) -> tuple[int, int]:
     """All of it into the idle slot; (bytes sent, bytes copied)."""
+    begin = {"length": len(archive), "sha256": hashlib.sha256(archive).hexdigest()}
     try:
-        return _put(gateway, archive, plan, report)
+        return _put(gateway, archive, plan, report, _begun(gateway, begin, report, wait))
     except _Damaged:  # two files of the same length and CRC-32, or flash that forgets: send everything, once
         try:
-            return _put(gateway, archive, [Piece(0, len(archive), archive)], report)
+            whole = [Piece(0, len(archive), archive)]
+            return _put(gateway, archive, whole, report, _begun(gateway, begin, report, wait))
         except _Damaged:
             raise DeployError(
                 "what arrived is damaged, twice -> the gateway's flash may be failing: see its console, status"
@@ -116,11 +130,23 @@ class _Damaged(Exception):
     pass
 
 
-def _put(gateway: Asker, archive: bytes, plan: list[Piece], report: Reporter) -> tuple[int, int]:
-    begun = gateway.request(
-        "put", of="begin", value={"length": len(archive), "sha256": hashlib.sha256(archive).hexdigest()}
-    )
-    at = _at(begun)
+def _begun(gateway: Asker, begin: dict[str, Any], report: Reporter, wait: Callable[[float], None]) -> int:
+    """Where it goes on from."""
+    answer = gateway.request("put", of="begin", value=begin)
+    if answer.get("result") == _BUSY:
+        with report.step("wait for another deploy to end", _OTHERS_S) as step:
+            passed = 0.0
+            while answer.get("result") == _BUSY and passed < _OTHERS_S:
+                wait(_LOOK_S)
+                passed += _LOOK_S
+                step.to(min(round(passed), _OTHERS_S))
+                answer = gateway.request("put", of="begin", value=begin)
+    if answer.get("result") == _BUSY:
+        raise DeployError("somebody else deploys to this gateway at this moment -> try again when that is done")
+    return _at(answer)
+
+
+def _put(gateway: Asker, archive: bytes, plan: list[Piece], report: Reporter, at: int) -> tuple[int, int]:
     sent = copied = stuck = 0
     with report.step("send what is new", len(archive)) as step:
         step.to(at)
@@ -159,13 +185,22 @@ def _at(answer: dict[str, Any]) -> int:
     raise DeployError(f"the gateway does not take it: {result} -> try again; the old application runs")
 
 
-def _result(answer: dict[str, Any]) -> str | None:
-    """Why a request was refused; None when it was not."""
-    return None if "switching_to" in answer else str(answer.get("result", answer.get("error", "no reason given")))
+def _switched(gateway: Asker) -> bool:
+    """Whether it starts with the other slot now; not when that has to be brought first. Raises DeployError for another reason."""
+    answer = gateway.request("switch")
+    if "switching_to" in answer:
+        return True
+    why = answer.get("result", answer.get("error", "no reason given"))
+    if why in _LACKING:
+        return False
+    raise DeployError(
+        f"the gateway does not switch: {why} -> what ran before runs; try again, and if it says so again: satama flash"
+    )
 
 
-def _prove(gateway: Asker, target: str, report: Reporter, wait: Callable[[float], None], lost: Any) -> None:
+def _prove(gateway: Asker, target: str, report: Reporter, wait: Callable[[float], None], lost: Any, gone: Any) -> None:
     """Wait until the new application has proved itself, or the old one is back."""
+    heard, there_s = True, 0.0
     with report.step("the new application proves itself", 60) as step:
         passed, began = 0.0, time.monotonic()
         while passed < _TRIAL_S:
@@ -175,7 +210,13 @@ def _prove(gateway: Asker, target: str, report: Reporter, wait: Callable[[float]
             try:
                 known = gateway.request("slots")
             except lost:
+                heard, there_s = False, passed
                 continue  # it starts
+            except gone:
+                if passed - there_s > _GONE_S:
+                    raise
+                continue
+            heard, there_s = True, passed
             if "running" not in known:
                 continue  # it had no room for an answer just now: that says nothing about who runs
             if known["running"] == target and not known["on_trial"]:
@@ -185,6 +226,11 @@ def _prove(gateway: Asker, target: str, report: Reporter, wait: Callable[[float]
                     "the new application did not prove itself; the old one is back and runs "
                     "-> see why on its console: crash, or the event update_rejected at the broker"
                 )
+    if not heard:
+        raise DeployError(
+            "nothing was heard of the gateway any more -> is the cable in, the board powered? The same command again tells what runs; "
+            "if nothing answers: satama flash"
+        )
     raise DeployError(
         "the new application is still on trial after ten minutes -> see the gateway's console: slots, status, crash"
     )

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ..boards.board import Board, load_board
-from ..commands_site import JsonOption, fail
-from ..commissioning.after_flash import Commissioned, commission
-from ..commissioning.commands import show, write_reports
-from ..commissioning.report import SUFFIXES, as_dict
-from ..compiler import Compiled, compile_site
+from ..commands_site import JsonOption
+from ..commissioning.after_flash import Commissioned, commission, unanswered
+from ..commissioning.commands import checked_targets, compiled_site, show, show_reports, write_reports
+from ..commissioning.report import as_dict
+from ..compiler import Compiled
 from ..problems import Problems
-from ..progress import reporter
+from ..progress import Reporter, reporter
 from ..serial_line.gateway import LineError
 from ..serial_line.ports import PortError, find_ports
+from ..telling import stop
 from .by_mpflash import fetch_by_mpflash
 from .errors import AGAIN, WRONG_USE, FlashError
 from .firmware_cache import Cached, FirmwareCache
@@ -84,48 +85,60 @@ def flash_board(
         typer.confirm(
             "--erase-journal: samples on the board that were not delivered are lost. Go on?", abort=True, err=True
         )
+    if report_to and no_test:
+        stop("--report needs the self-test -> leave --no-test out", "use", as_json, WRONG_USE)
+    targets = checked_targets(report_to or [], as_json)
+    compiled = compiled_site(site, as_json)
     flashed: Flashed | None = None
-    tested: Commissioned | None = None
-    targets = _targets(report_to or [], no_test, as_json)
+    again = f"satama selftest --port {port} --site {site}"
     try:
-        compiled = _compile(site, as_json)
         chosen = compiled.board if board is None else _load(board, as_json)
         path = firmware or _stored(chosen)
         with reporter(as_json) as report:
             tell = report.say if verbose else None
-            flashed = flash(port, chosen, compiled, path, report, erase_journal=erase_journal, baud=baud, tell=tell)
+            flashed = flash(
+                port, chosen, compiled, path, report,
+                erase_journal=erase_journal, baud=baud, tell=tell, gateway_runs=True,
+            )  # fmt: skip
             if not as_json:
                 for line in _summary(flashed, port):
                     report.say(line)
-            if not no_test:
-                tested = commission(port, report, compiled=compiled)
-            passed = tested.passed if tested else None
-            checks = tested.as_dict()["checks"] if tested else []
-            report.event("result", ok=passed is not False, passed=passed, checks=checks, **flashed.tellable())
+            if no_test:
+                report.event("result", ok=True, passed=None, checks=[], **flashed.tellable())
+                return
+            tested, silence = _tested(port, compiled, flashed, report, again)
+            told = as_dict(tested, port=port, by=by, site=compiled.body["site"], flashed=flashed.tellable())
+            unwritten = write_reports(targets, told)
+            ok = tested.passed and not unwritten
+            about = tested.as_dict() | flashed.tellable() | unwritten | silence
+            report.event("result", ok=ok, **about)
     except FlashError as error:
         _stop(error, as_json)
+    except KeyboardInterrupt:
+        so_far = f"the board is written; see how it is with: {again}" if flashed else "nothing was changed"
+        _stop(FlashError(f"stopped -> {so_far}", "interrupted"), as_json)
+    if not as_json:
+        if silence:
+            typer.echo(silence["error"], err=True)
+        else:
+            show(tested)
+        show_reports(targets, unwritten)
+    if not ok:
+        raise typer.Exit(FOUND_PROBLEM)
+
+
+def _tested(
+    port: str, compiled: Compiled, flashed: Flashed, report: Reporter, again: str
+) -> tuple[Commissioned, dict[str, str]]:
+    """The self-test, and {}; where nothing came of it, what the report says then, and "kind" and "error" of the result."""
+    try:
+        return commission(port, report, compiled=compiled), {}
     except (LineError, PortError) as error:
         kind = error.kind if isinstance(error, LineError) else "port"
-        _stop(FlashError(f"the board is written, but {error}", kind), as_json)
+        why = f"the board is written, but {error}"
     except KeyboardInterrupt:
-        so_far = f"the board is written; see how it is with: satama selftest --port {port} --site {site}"
-        _stop(FlashError(f"stopped -> {so_far if flashed else 'nothing was changed'}", "interrupted"), as_json)
-    if tested:
-        if not as_json:
-            show(tested)
-        told = as_dict(tested, port=port, by=by, site=compiled.body["site"], flashed=flashed.tellable())
-        write_reports(targets, told, as_json)
-        if not tested.passed:
-            raise typer.Exit(FOUND_PROBLEM)
-
-
-def _targets(paths: list[Path], no_test: bool, as_json: bool) -> list[Path]:
-    """Where the reports go; checked before anything is written."""
-    for path in paths:
-        if no_test or path.suffix not in SUFFIXES or not path.absolute().parent.is_dir():
-            way = "it needs the self-test" if no_test else "a .html or .json file in a folder that is there"
-            _stop(FlashError(f"--report {path}: there can be no such report -> {way}", "use", WRONG_USE), as_json)
-    return paths
+        kind, why = "interrupted", f"stopped -> the board is written; see how it is with: {again}"
+    return unanswered(compiled, flashed.mac, why), {"kind": kind, "error": why}
 
 
 def fetch(
@@ -167,7 +180,7 @@ def ports(as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(json.dumps({"ok": any(port.likely for port in found), "ports": [asdict(port) for port in found]}))
     for port in [] if as_json else found:
-        typer.echo("  ".join(filter(None, (f"{port.name:14}", port.usb, port.what, port.serial_number))))
+        typer.echo("  ".join(filter(None, (f"{port.name:14}", port.usb, port.what, port.serial_number))).rstrip())
     if not any(port.likely for port in found):
         if not as_json:
             hint = "plug the board in; if it stays so: another cable (many only charge), or install the bridge's driver"
@@ -175,18 +188,11 @@ def ports(as_json: JsonOption = False) -> None:
         raise typer.Exit(FOUND_PROBLEM)
 
 
-def _compile(site: Path, as_json: bool) -> Compiled:
-    try:
-        return compile_site(site)
-    except Problems as error:
-        fail(error, as_json, WRONG_USE)
-
-
 def _load(name: str, as_json: bool) -> Board:
     try:
         return load_board(name)
     except Problems as error:
-        fail(error, as_json, WRONG_USE)
+        stop(str(error), "board", as_json, WRONG_USE)
 
 
 def _stored(board: Board) -> Path:
@@ -235,11 +241,7 @@ def _summary(done: Flashed, port: str) -> list[str]:
 
 
 def _stop(error: FlashError, as_json: bool) -> NoReturn:
-    if as_json:
-        about = {"ok": False, "kind": error.kind, "error": str(error), "changed": error.changed}
-        typer.echo(json.dumps({"event": "result", **about}))
-    else:
-        typer.echo(str(error), err=True)
-        if error.changed and AGAIN not in str(error):
-            typer.echo(f"the board was being written -> {AGAIN}", err=True)
-    raise typer.Exit(error.code)
+    sentence = str(error)
+    if error.changed and AGAIN not in sentence and not as_json:
+        sentence += f"\nthe board was being written -> {AGAIN}"
+    stop(sentence, error.kind, as_json, error.code, changed=error.changed)

@@ -3,8 +3,8 @@
     CACHE/firmware/index.json   {"format": 1, "files": {SHA-256: {"name", "bytes", "chip", "version", "origin", "fetched"}}}
     CACHE/firmware/SHA-256.bin
 
-The index is replaced in one step, after the file that it names. What stands in it is checked when it is used; a damaged index
-is made anew from the files.
+The index is replaced in one step, after the file that it names. What stands in it is checked when it is used; what it does not
+say of a file, or says wrongly, comes from the file itself.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ import tempfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ..boards.board import Board
 from .errors import WRONG_USE, FlashError
 from .stock import build_of, load_stock
 
 _FORMAT = 1
+_SHA256 = re.compile("[0-9a-f]{64}")
+_TEXTS = ("name", "chip", "version", "origin", "fetched")
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,19 @@ class Cached:
 
 
 def cache_folder() -> Path:
-    """SATAMA_CACHE, or the user's own cache folder as the system has it (on Linux: XDG Base Directory Specification)."""
+    """SATAMA_CACHE, or the user's own cache folder as the system has it (on Linux: XDG Base Directory Specification). Raises FlashError."""
     if own := os.environ.get("SATAMA_CACHE"):
         return Path(own)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "satama" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "satama"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "satama"
+    try:
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "satama" / "cache"
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches" / "satama"
+        given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        return (given if given.is_absolute() else Path.home() / ".cache") / "satama"
+    except RuntimeError:
+        what = "this user has no home folder to store firmware in"
+        raise FlashError(f"{what} -> name a folder in SATAMA_CACHE, or take --firmware FILE", "cache", 2) from None
 
 
 class FirmwareCache:
@@ -114,26 +122,21 @@ class FirmwareCache:
         )
 
     def _read(self) -> list[Cached]:
+        rows = self._listed()
+        known = {f"{row.sha256}.bin" for row in rows}
+        return rows + [
+            row for path in sorted(self.folder.glob("*.bin")) if path.name not in known for row in _found(path)
+        ]
+
+    def _listed(self) -> list[Cached]:
+        """What the index says and can be believed."""
         try:
             body = json.loads(self._index.read_bytes())
-            if body["format"] != _FORMAT:
-                raise ValueError
-            return [Cached(sha256=key, **row) for key, row in body["files"].items()]
-        except FileNotFoundError:
-            return self._found() if self.folder.is_dir() else []
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return self._found()
-
-    def _found(self) -> list[Cached]:
-        """What can be said of the files without their index."""
-        rows = []
-        for path in sorted(self.folder.glob("*.bin")):
-            with contextlib.suppress(FlashError, OSError):
-                stock = load_stock(path)
-                when = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
-                size = path.stat().st_size
-                rows.append(Cached(stock.sha256, path.name, size, stock.chip, stock.version, "unknown", when))
-        return rows
+        except (FileNotFoundError, ValueError, RecursionError):
+            return []
+        files = body.get("files") if isinstance(body, dict) and body.get("format") == _FORMAT else None
+        rows = [_row(sha256, about) for sha256, about in files.items()] if isinstance(files, dict) else []
+        return [row for row in rows if row]
 
     def _checked(self, row: Cached) -> Cached:
         try:
@@ -151,6 +154,25 @@ class FirmwareCache:
             raise FlashError(
                 f"{what} -> free space, or name another folder in SATAMA_CACHE", "cache", WRONG_USE
             ) from None
+
+
+def _row(sha256: str, about: Any) -> Cached | None:
+    """An entry of the index; None when it cannot be one."""
+    if not (_SHA256.fullmatch(sha256) and isinstance(about, dict)):
+        return None
+    texts, size = {key: about.get(key) for key in _TEXTS}, about.get("bytes")
+    if not all(isinstance(text, str) for text in texts.values()) or type(size) is not int:
+        return None
+    return Cached(sha256=sha256, bytes=size, **texts)  # type: ignore[arg-type]  # all texts
+
+
+def _found(path: Path) -> list[Cached]:
+    """What a file says of itself; nothing when it is no firmware."""
+    with contextlib.suppress(FlashError, OSError):
+        stock, about = load_stock(path), path.stat()
+        when = datetime.fromtimestamp(about.st_mtime, UTC).isoformat(timespec="seconds")
+        return [Cached(stock.sha256, path.name, about.st_size, stock.chip, stock.version, "unknown", when)]
+    return []
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -16,6 +16,7 @@ from ..boards.board import Board
 from ..compiler import Compiled
 from ..progress import Reporter
 from .errors import AGAIN, FlashError
+from .farewell import let_it_end
 from .plan import CHIP_NAMES, FILESYSTEM, Plan, Region, check_chip, make_plan, may_be_stray, to_erase
 from .quiet_log import Tell, told_to
 from .session import FAST_BAUD, Session, connect
@@ -81,6 +82,7 @@ def flash(
     erase_journal: bool = False,
     baud: int | None = None,
     tell: Tell | None = None,
+    gateway_runs: bool = False,
 ) -> Flashed:
     """Bring a board to the state that board, site and firmware describe, and start it.
 
@@ -88,6 +90,7 @@ def flash(
     erase_journal   samples that were not delivered yet may be lost
     baud   while writing; None: FAST_BAUD
     tell   gets what esptool says, line by line
+    gateway_runs   one may run on the board: it is asked to end first, see farewell.py
 
     Raises FlashError; its `changed` says whether the board still is as it was. Ctrl-C comes out as one, too.
     """
@@ -98,6 +101,8 @@ def flash(
         plan = make_plan(board, compiled, stock)
     session: Session | None = None
     try:
+        if gateway_runs:
+            let_it_end(port, board, reporter)
         with told_to(tell):
             with reporter.step("connect"):
                 connection = connect(port, board, baud or FAST_BAUD)
@@ -126,7 +131,8 @@ def _other_build(firmware: Path, board: Board) -> list[str]:
 
 def _stopped(session: Session | None) -> FlashError:
     changed = session is not None and session.changed
-    what = f"stopped -> {AGAIN}" if changed else "stopped before anything was changed -> nothing to do"
+    kept = "stopped before anything was changed -> nothing to do; if the board stays silent, press its RESET button"
+    what = f"stopped -> {AGAIN}" if changed else kept
     error = FlashError(what, "interrupted")
     error.changed = changed
     return error
@@ -148,6 +154,10 @@ def _flash(
     found = read_sector(session.read(plan.table.at, SECTOR_BYTES))
     stray = may_be_stray(found) and _journal_there(session, plan)
     erase = to_erase(plan, found, stray, erase_journal)
+    if "journal" not in erase and not found.note:
+        what = "the journal on the board, whose gateway it does not say, was kept"
+        hint = "if it was another one: --erase-journal, before samples go out under a wrong name"
+        remarks.append(f"{what} for {plan.note['gateway']} -> {hint}")
     regions = _write(session, plan, erase, reporter)
     with reporter.step("restart"):
         restarted = session.restart()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import serial
 from esptool import cmds
 from esptool.loader import DEFAULT_CONNECT_ATTEMPTS, ESPLoader
+from esptool.reset import HardReset
 from esptool.util import FatalError, flash_size_bytes
 
 from ..boards.board import Board
@@ -94,7 +95,7 @@ class Session:
     def restart(self) -> bool:
         """Start what is in the flash; False where the port cannot do that."""
         try:
-            if not self._url.startswith("socket:"):
+            if not ports.is_socket(self._url):
                 self._esp.hard_reset()
             elif self._esp.WATCHDOG_RESET_SUPPORTED:
                 self._esp.watchdog_reset()
@@ -107,7 +108,8 @@ class Session:
 
 @contextlib.contextmanager
 def connect(url: str, board: Board, baud: int) -> Iterator[Session]:
-    """A session with whatever chip is at the port. Raises FlashError: the port, nobody there, a locked chip.
+    """A session with whatever chip is at the port. Raises FlashError: the port, nobody there, a locked chip. What ran on a chip
+    with which no session comes about is started again.
 
     baud   for the time after the connection; a plain TCP port stays as it is
     """
@@ -116,16 +118,33 @@ def connect(url: str, board: Board, baud: int) -> Iterator[Session]:
     except PortError as error:
         raise FlashError(str(error), "port", WRONG_USE) from None
     try:
-        esp = _enter(port, url, board, baud)
-        with _told(url):
-            _check_locks(esp)
-            esp = cmds.run_stub(esp)
-            if baud != ROM_BAUD and not url.startswith("socket:"):
-                esp.change_baud(baud)
-        yield Session(esp, url)
+        try:
+            session = _begin(port, url, board, baud)
+        except BaseException:
+            _let_run(port, url)
+            raise
+        yield session
     finally:
         with contextlib.suppress(*PORT_FAULTS):
             port.close()
+
+
+def _begin(port: serial.SerialBase, url: str, board: Board, baud: int) -> Session:
+    esp = _enter(port, url, board, baud)
+    with _told(url):
+        _check_locks(esp)
+        esp = cmds.run_stub(esp)
+        if baud != ROM_BAUD and not ports.is_socket(url):
+            esp.change_baud(baud)
+    return Session(esp, url)
+
+
+def _let_run(port: serial.SerialBase, url: str) -> None:
+    """Reset a chip of which nothing is known into what is in its flash; esptool closes the port itself when nobody was there."""
+    if port.is_open and not ports.is_socket(url):
+        with contextlib.suppress(*PORT_FAULTS):
+            port.dtr = False  # Ctrl-C may have come amid a reset into the boot loader, when it is set
+            HardReset(port, uses_usb=True)()  # the longer pulse, which suits both
 
 
 def _enter(port: serial.SerialBase, url: str, board: Board, baud: int) -> ESPLoader:

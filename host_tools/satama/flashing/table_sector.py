@@ -69,5 +69,8 @@ def _read_note(data: bytes) -> dict[str, str]:
     text = data[_HEAD.size : _HEAD.size + size]
     if mark != b"SATM" or crc32(text) != check:
         return {}
-    note = json.loads(text)
+    try:
+        note = json.loads(text)
+    except ValueError:
+        return {}
     return {str(name): str(value) for name, value in note.items()} if isinstance(note, dict) else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -90,22 +91,22 @@ class WaitingBench:
         self._port, self._wait_s, self._say = port, wait_s, say
         self._ports, self._clock, self._sleep = ports, clock, sleep
         self._used: set[str] = set()  # ports whose board has been dealt with and was not unplugged yet
+        self._goes = False  # the port was seen on USB: it goes with its board
+        self._told = ""
         self._since: dict[str, float] = {}  # gateway -> when its board was asked for first
 
     def next_port(self, cabinet: Cabinet, why: str = "") -> str:
         if cabinet.port:
             return self._own(cabinet, why)
-        port = self._port
-        began = self._since.setdefault(cabinet.gateway, self._clock())
-        end = began + self._wait_s
-        if port and (not is_local(port) or self._stays(port)):
-            return self._again(port, cabinet, why, end)
-        text = f"{why}: " if why else ""
-        self._say(f"{text}waiting for the board of {describe(cabinet)}" + (f" at {port}" if port else ""))
+        at = f" at {self._port}" if self._port else ""
+        end = self._since.setdefault(cabinet.gateway, self._clock()) + self._wait_s
+        self._tell(f"{f'{why}: ' if why else ''}waiting for the board of {describe(cabinet)}{at}")
         while True:
             there = self._ports()
             self._used &= set(there)
-            fresh = [one for one in there if one not in self._used and port in (None, "", one)]
+            if self._stays(there):
+                return self._again(cabinet, why, end)
+            fresh = [one for one in there if one not in self._used and (not self._port or _same(self._port, one))]
             if len(fresh) == 1:
                 self._used.add(fresh[0])
                 return fresh[0]
@@ -114,13 +115,16 @@ class WaitingBench:
                     f"boards at several ports: {', '.join(fresh)} -> unplug all but one, or --port, or a column port"
                 )
             if self._clock() >= end:
-                at = f"at {port} " if port else ""
-                raise Stopped(f"no board came {at}within {self._wait_s:.0f} s -> plug it in and go on with --resume")
+                raise Stopped(f"no board came{at} within {self._wait_s:.0f} s -> plug it in and go on with --resume")
             self._sleep(_LOOK_S)
 
-    def _stays(self, port: str) -> bool:
-        """A port that does not go with its board: a UART of this machine, or a pty."""
-        return Path(port).exists() and port not in self._used and port not in self._ports()
+    def _stays(self, there: list[str]) -> bool:
+        """Is it a port that does not go with its board: a URL, a UART of this machine, a pty?"""
+        port = self._port
+        if not port:
+            return False
+        self._goes = self._goes or any(_same(port, one) for one in there)
+        return not is_local(port) or (Path(port).exists() and not self._goes)
 
     def _own(self, cabinet: Cabinet, why: str) -> str:
         """One of several that hang there side by side, with nobody to change them."""
@@ -128,10 +132,22 @@ class WaitingBench:
             raise Missing(why)
         return cabinet.port
 
-    def _again(self, port: str, cabinet: Cabinet, why: str, end: float) -> str:
+    def _again(self, cabinet: Cabinet, why: str, end: float) -> str:
         if why:
             if self._clock() >= end:
                 raise Stopped(f"{why} -> plug in the board of {describe(cabinet)} and go on with --resume")
-            self._say(f"{why}: waiting for the board of {describe(cabinet)} at {port}")
             self._sleep(_LOOK_AT_URL_S)
-        return port
+        return self._port or ""
+
+    def _tell(self, text: str) -> None:
+        """Once, however often it is looked for."""
+        if text != self._told:
+            self._say(text)
+            self._told = text
+
+
+def _same(port: str, other: str) -> bool:
+    """Is it one port? Windows does not tell com3 from COM3; Linux has names such as /dev/serial/by-id/.. for a port."""
+    if port.casefold() == other.casefold():
+        return True
+    return Path(port).is_symlink() and os.path.realpath(port) == os.path.realpath(other)

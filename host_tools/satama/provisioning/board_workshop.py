@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from ..commissioning.report import as_dict, as_html, as_json
 from ..flashing.errors import FlashError
 from ..flashing.firmware_cache import FirmwareCache
 from ..flashing.flash import flash
-from ..flashing.plan import make_plan
+from ..flashing.plan import Plan, check_chip, make_plan
 from ..flashing.session import ROM_BAUD, connect
 from ..flashing.stock import load_stock
 from ..ids import write_whole
@@ -37,41 +38,49 @@ class BoardWorkshop:
         self._firmware, self._test, self._by = firmware, test, by
         self._erase_journal, self._baud = erase_journal, baud
 
-    def prepare(self, order: Order) -> None:
+    def prepare(self, order: Order) -> dict[str, str]:
         try:
-            make_plan(order.compiled.board, order.compiled, load_stock(self._firmware_for(order)))
+            stock = self._plan(order).stock
+        except FlashError as error:
+            raise Failed(str(error)) from None
+        return {"version": stock.version, "sha256": stock.sha256}
+
+    def identify(
+        self, port: str, order: Order, choose: Callable[[str], Order], leave: bool = False
+    ) -> tuple[str, Order]:
+        try:
+            with connect(port, order.compiled.board, ROM_BAUD) as session:
+                try:
+                    mac = session.mac
+                    chosen = choose(mac)
+                    check_chip(self._plan(chosen), session.chip, session.revision, session.attach())
+                except BaseException as error:
+                    if not (leave and isinstance(error, Failed | FlashError)):
+                        session.restart()
+                    raise
+                return mac, chosen  # no restart: it may bring another USB port, or need the BOOT button again
         except FlashError as error:
             raise Failed(str(error)) from None
 
-    def identify(self, port: str, order: Order, judge: Callable[[str], None]) -> str:
-        try:
-            with connect(port, order.compiled.board, ROM_BAUD) as session:
-                mac = session.mac
-                try:
-                    judge(mac)
-                except Failed:
-                    session.restart()
-                    raise
-                return mac  # no restart: it may bring another USB port, or need the BOOT button again
-        except FlashError as error:
-            raise Failed(str(error)) from None
+    def start(self, port: str, order: Order) -> None:
+        with contextlib.suppress(FlashError), connect(port, order.compiled.board, ROM_BAUD) as session:
+            session.restart()
 
     def flash(self, port: str, order: Order, report: Reporter) -> Done:
         try:
-            board, firmware = order.compiled.board, self._firmware_for(order)
             done = flash(
                 port,
-                board,
+                order.compiled.board,
                 order.compiled,
-                firmware,
+                self._firmware_for(order),
                 report,
                 erase_journal=self._erase_journal,
                 baud=self._baud,
             )
         except FlashError as error:
             if error.kind == "interrupted":
-                raise KeyboardInterrupt from None
-            raise Failed(str(error)) from None
+                raise KeyboardInterrupt(str(error)) from None
+            raise Failed(str(error), error.changed) from None
         for remark in done.remarks:
             report.say(f"note: {remark}")
         if not done.restarted:
@@ -87,7 +96,7 @@ class BoardWorkshop:
             tested = commission(port, report, compiled=order.compiled)
             self._write_report(order, done, tested, port, folder / "reports")
         except (PortError, LineError, Problems) as error:
-            raise Failed(str(error)) from None
+            raise Failed(f"flashed, but {error}", changed=True) from None
         unsure = [line for line in tested.lines if line.state == "waits"]
         red = [f"{line.check} {line.of}".strip() for line in tested.red or unsure]
         return {"passed": tested.passed, "red": [] if tested.passed else red}
@@ -98,9 +107,14 @@ class BoardWorkshop:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Failed(f"{folder} cannot be made: {error.strerror} -> --records DIR is another place") from None
+            what = f"flashed, but {folder} cannot be made: {error.strerror} -> --records DIR is another place"
+            raise Failed(what, changed=True) from None
         write_whole(folder / f"{order.cabinet.file_name}.html", as_html(told))
         write_whole(folder / f"{order.cabinet.file_name}.json", as_json(told))
+
+    def _plan(self, order: Order) -> Plan:
+        """Raises FlashError."""
+        return make_plan(order.compiled.board, order.compiled, load_stock(self._firmware_for(order)))
 
     def _firmware_for(self, order: Order) -> Path:
         """Raises FlashError."""

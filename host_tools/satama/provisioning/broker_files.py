@@ -11,7 +11,7 @@ import base64
 import hashlib
 import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..ids import write_whole
@@ -35,22 +35,56 @@ def write_passwords(folder: Path, passwords: Mapping[str, str]) -> Path:
     return path
 
 
-def write_access(folder: Path, topics: Mapping[str, str]) -> Path:
-    """Put user -> topic of the gateway, such as district/v1/kalasatama/cab-01, into the access list. Raises Problems."""
+def write_access(folder: Path, topics: Mapping[str, Sequence[str]]) -> Path:
+    """Put user -> topics of its gateways, such as district/v1/kalasatama/cab-01, into the access list. Raises Problems.
+
+    A gateway that has moved to another site keeps no right to its old topic; what else a user may do stays.
+    """
     path = folder / ACCESS
     lines = _lines(path)
-    for user, topic in topics.items():
-        rights = [f"topic write {topic}/#", f"topic read {topic}/cmd/#"]
-        if f"user {user}" in lines:
-            start = lines.index(f"user {user}") + 1
-            stop = next((n for n in range(start, len(lines)) if lines[n].startswith("user ")), len(lines))
-            # a gateway that has moved to another site keeps no right to its old topic
-            others = [line for line in lines[start:stop] if not line.endswith((f"/{user}/#", f"/{user}/cmd/#"))]
-            lines[start:stop] = rights + others
+    for user, own in topics.items():
+        rights = [right for topic in own for right in _rights(topic)]
+        start, stop = _block(lines, user)
+        if start:
+            gateways = {_gateway(topic) for topic in own}
+            lines[start:stop] = rights + [line for line in lines[start:stop] if _gateway(_topic(line)) not in gateways]
         else:
             lines += [*([""] if lines else []), f"user {user}", *rights]
     write_whole(path, ("\n".join(lines) + "\n").encode())
     return path
+
+
+def other_topics(folder: Path, topics: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    """(user, topic) of what else these users may publish, as another gateway perhaps. Raises Problems."""
+    lines = _lines(folder / ACCESS)
+    found = {(user, _topic(line)): None for user in topics for line in lines[slice(*_block(lines, user))]}
+    return [(user, topic) for user, topic in found if topic and topic not in topics[user]]
+
+
+def _rights(topic: str) -> list[str]:
+    """What a gateway may do: lines of its user."""
+    return [f"topic write {topic}/#", f"topic read {topic}/cmd/#", f"topic read {topic}/certs/#"]
+
+
+def _topic(line: str) -> str:
+    """Of the gateway whose right this line is; empty where it is another line."""
+    for right in _rights("*"):
+        begin, _, end = right.partition("*")
+        if line.startswith(begin) and line.endswith(end):
+            return line[len(begin) : -len(end)]
+    return ""
+
+
+def _gateway(topic: str) -> str:
+    return topic.rpartition("/")[2]
+
+
+def _block(lines: list[str], user: str) -> tuple[int, int]:
+    """Where the lines of a user begin and end; (0, 0) where there are none."""
+    if f"user {user}" not in lines:
+        return 0, 0
+    start = lines.index(f"user {user}") + 1
+    return start, next((n for n in range(start, len(lines)) if lines[n].startswith("user ")), len(lines))
 
 
 def password_hash(password: str, salt: bytes | None = None, rounds: int = _ROUNDS) -> str:

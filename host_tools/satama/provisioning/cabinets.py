@@ -11,7 +11,7 @@ client_cert, client_key         or by which certificate
 wifi_password  where the network gives each device its own
 location, label                 text for the label and the record
 
-Other columns are kept in the record as they are. Separated by comma, semicolon or tab; UTF-8.
+Other columns are kept in the record as they are. At most 1000 rows. Separated by comma, semicolon or tab; UTF-8.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ import io
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..problems import SECRET, Key, Problem, Problems, closest
+from .pdf import is_shown
 
 REQUIRED = ("gateway", "site")
 SECRETS = ("mqtt_password", "wifi_password")
@@ -47,6 +49,9 @@ _PAIRS = (("mqtt_user", "mqtt_password"), ("client_cert", "client_key"))
 _UNIQUE = ("gateway", "mac")
 _MOST_TEXT = 80  # characters of a location or label: what a label has room for
 _MOST_BYTES = 4 << 20
+_MOST_ROWS = 1000  # all of them are compiled and kept at once; one bench flashes some 300 a day
+_SECRET_TOO = re.compile(r"pwd|\bpin\b|salasana|tunnusluku|lösenord|kennwort|geheim", re.IGNORECASE)
+_UNSEEN = ("Cc", "Zl", "Zp")  # Unicode categories of control characters and line breaks
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-]?)(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
 
 
@@ -101,6 +106,9 @@ def read_table(path: Path) -> Table:
     if not rows:
         raise Problems([Problem(path, None, "", "the table is empty", f"its first row names the columns: {_names()}")])
     (head_line, head), *body = rows
+    if len(body) > _MOST_ROWS:
+        what = f"the table has {len(body)} rows, and at most {_MOST_ROWS} are taken"
+        raise Problems([Problem(path, body[_MOST_ROWS][0], "", what, "a table for each delivery, or for each bench")])
     names = [cell.strip() for cell in head]
     if problems := list(_check_head(path, head_line, names)):
         raise Problems(problems)
@@ -109,7 +117,7 @@ def read_table(path: Path) -> Table:
         cabinet, found = _cabinet(path, line, names, cells)
         problems += found
         cabinets += [cabinet] if cabinet else []
-    problems += _twice(path, cabinets)
+    problems += [*_twice(path, cabinets), *_two_passwords(path, cabinets)]
     if not body:
         problems.append(Problem(path, head_line, "", "the table names no cabinet", "one row for each board"))
     unknown = [name for name in names if name and name not in COLUMNS]
@@ -161,7 +169,7 @@ def _check_head(path: Path, line: int, names: list[str]) -> Iterator[Problem]:
         if near:
             hint = f"did you mean '{near[0]}'? (known: {_names()})"
             yield Problem(path, line, name, f"there is no column '{name}'", hint)
-        elif SECRET.search(name):
+        elif SECRET.search(name) or _SECRET_TOO.search(name):
             what = (
                 f"column '{name}' sounds like a secret, and columns that are not known go into the record as they are"
             )
@@ -190,7 +198,7 @@ def _cabinet(path: Path, line: int, names: list[str], cells: list[str]) -> tuple
         if not values[name]:
             wrong(name, "nothing stands there", "every row needs it")
     for name, value in values.items():
-        if any(ord(c) < 32 or ord(c) == 127 for c in value):
+        if any(unicodedata.category(c) in _UNSEEN for c in value):
             wrong(name, "holds a line break or another control character", "one line of text")
         elif name in ("location", "label") and len(value) > _MOST_TEXT:
             wrong(name, f"{len(value)} characters are too long for a label", f"at most {_MOST_TEXT}")
@@ -205,13 +213,20 @@ def _cabinet(path: Path, line: int, names: list[str], cells: list[str]) -> tuple
     elif values["mac"]:
         values["mac"] = mac
     for name in FILES:
-        if values[name] and not (path.parent / values[name]).is_file():
+        if values[name] and not _is_file(path.parent / values[name]):
             wrong(name, f"there is no file {values[name]}", f"the path is relative to {path.name}")
     if problems:
         return None, problems
     files = {name: (path.parent / values.pop(name)).resolve() if values[name] else None for name in FILES}
     extra = {name: given[name] for name in names if name and name not in COLUMNS and given.get(name)}
     return Cabinet(line, extra=extra, **{k: v for k, v in values.items() if k not in FILES}, **files), problems
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # its name is too long, or a folder on the way is not ours
+        return False
 
 
 def _mac(text: str) -> str:
@@ -238,6 +253,15 @@ def _twice(path: Path, cabinets: list[Cabinet]) -> Iterator[Problem]:
             yield Problem(path, cabinet.line, name, what, "every board is another one")
 
 
+def _two_passwords(path: Path, cabinets: list[Cabinet]) -> Iterator[Problem]:
+    first: dict[str, Cabinet] = {}
+    for cabinet in cabinets:
+        owner = first.setdefault(cabinet.mqtt_user, cabinet)
+        if cabinet.mqtt_password != owner.mqtt_password and cabinet.mqtt_user:
+            what = f'column mqtt_password: user "{cabinet.mqtt_user}" has another one in row {owner.line}'
+            yield Problem(path, cabinet.line, "mqtt_password", what, "a user of its own for each cabinet")
+
+
 def _notes(path: Path, cabinets: list[Cabinet]) -> Iterator[Problem]:
     for name in ("mqtt_password", "client_cert"):
         first: dict[Any, int] = {}
@@ -246,13 +270,17 @@ def _notes(path: Path, cabinets: list[Cabinet]) -> Iterator[Problem]:
             if value and first.setdefault(value, cabinet.line) != cabinet.line:
                 what = f"column {name}: the same as in row {first[value]}: who opens one cabinet is let in as both"
                 yield Problem(path, cabinet.line, name, what, "one of its own for each, e.g. by --make-passwords")
+    ports: dict[str, int] = {}
     for cabinet in cabinets:
+        if cabinet.port and ports.setdefault(cabinet.port, cabinet.line) != cabinet.line:
+            what = f'column port: "{cabinet.port}" stands in row {ports[cabinet.port]}, too, and with --yes nobody waits there'
+            yield Problem(path, cabinet.line, "port", what, "--port, for boards that come one after the other")
         for name in SECRETS:
             if (value := getattr(cabinet, name)) != value.strip():
                 what = f"column {name}: begins or ends with a blank, which is taken as a part of it"
                 yield Problem(path, cabinet.line, name, what, "remove it where it slipped in")
         for name in ("location", "label"):
-            if not _is_printable(getattr(cabinet, name)):
+            if not is_shown(getattr(cabinet, name)):
                 what = f"column {name}: holds letters that a label shows as ?"
                 yield Problem(
                     path, cabinet.line, name, what, "labels print the letters of Western Europe (Windows-1252)"
@@ -260,14 +288,6 @@ def _notes(path: Path, cabinets: list[Cabinet]) -> Iterator[Problem]:
     if any(cabinet.mqtt_password or cabinet.wifi_password for cabinet in cabinets) and open_to_others(path):
         hint = f"chmod 600 {path.name}"
         yield Problem(path, None, "", "the table holds passwords, and other users of this machine may read it", hint)
-
-
-def _is_printable(text: str) -> bool:
-    try:
-        text.encode("cp1252")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def open_to_others(path: Path) -> bool:

@@ -13,13 +13,16 @@ from ..commands_site import WRONG_USE, JsonOption, fail
 from ..problems import Problem, Problems, Wrong
 from ..progress import Reporter, reporter
 from . import label_files
-from .batch import Batch, Outcome
+from .batch import Batch
 from .bench import AskingBench, Bench, Stopped, WaitingBench
 from .cabinets import Table, read_table
 from .credentials import load_authority
+from .labels import Sheet
+from .one_run import one_run
 from .prepare import Order, check_all, compile_cabinet, new_notes
-from .records import FLASHED, Records
+from .records import Records
 from .supply import Supply
+from .told import some, tell_check, tell_kept, tell_notes, tell_outcome, tell_refusal
 from .workshop import Failed, Workshop
 
 LabelsOption = Annotated[
@@ -71,50 +74,51 @@ def provision(
     as_json: EventsOption = False,
 ) -> None:
     """Flash, test, record and label the cabinets of a table. Ctrl-C and failures lose nothing: --resume goes on."""
-    report = reporter(as_json)
+    report, batch = reporter(as_json), None
     try:
         if resume and again:
-            raise Problems([_use("--resume and --again contradict each other", "one of the two")])
+            raise Wrong("--resume and --again contradict each other", "one of the two")
         if not (yes or check) and (as_json or not _somebody_there()):
-            raise Problems([_use("there is nobody to ask for the next board", "--yes takes the boards as they come")])
+            raise Wrong("there is nobody to ask for the next board", "--yes takes the boards as they come")
         page = label_files.parse_sheet(sheet, used, margin)
         table = read_table(cabinets)
         supply = _supply(make_credentials, make_passwords, yes)
         orders = _checked(table, supply, report)
         if check:
-            _tell_check(table, orders, report)
+            tell_check(table, orders, report)
             return
         record = Records(records or cabinets.with_suffix(".records"))
-        _tell_notes(record.notes, report)
+        tell_notes(record.notes, report)
         _require_choice(record, table, resume or again)
         if resume:
             _require_same_supply(record, supply, orders)
         workshop = make_workshop(firmware, not no_test, by, erase_journal, baud)
         with report, report.step("prepare firmware and application"):
-            _preflight(workshop, orders)
-        record.require_writable()
-        checked, orders = orders, [compile_cabinet(table, supply.supplied(order.cabinet)) for order in orders]
-        _tell_notes(new_notes(checked, orders), report)
-        told = supply.tell_broker(orders)
+            stock = _preflight(workshop, orders)
+        with record.held():
+            if labels:
+                label_files.require_folder(labels)
+            orders = _supplied(table, orders, supply, report)
+            undone = [order for order in orders if again or not record.is_done(order)]
+            tell_kept(orders, undone, record, stock, report)
+            done_before = len(orders) - len(undone)
+            bench = _bench(port, wait, yes, report)
+            batch = Batch(bench, workshop, record, report, record.path.parent, lambda row: _label(labels, row, report))
+            outcome = batch.run(undone)
+            if labels:
+                _write_sheet(labels, record, orders, page, report)
+            tell_outcome(outcome, len(orders), done_before, record, report, again)
     except Problems as error:
-        fail(error, as_json, WRONG_USE)
+        tell_refusal(error, report)
+        raise typer.Exit(WRONG_USE) from None
     except Wrong as wrong:
-        fail(Problems([_use(wrong.what, wrong.hint)]), as_json, WRONG_USE)
-    for path in told:
-        report.say(f"for the broker: {path}")
-    undone = [order for order in orders if again or not record.is_done(order)]
-    _tell_kept(orders, undone, report)
-    batch = Batch(
-        _bench(port, wait, yes, report), workshop, record, report, record.path.parent,
-        lambda row: _label(labels, row, report),
-    )  # fmt: skip
-    try:
-        outcome = batch.run(undone)
-        if labels and (rows := label_files.flashed_rows(record, [order.cabinet.gateway for order in orders])):
-            report.say(f"labels: {label_files.write_sheet(labels, rows, page)}")
-    except Problems as error:  # the record cannot be written any more: not a board further
-        fail(error, as_json, code=1)
-    _tell(outcome, len(orders), len(orders) - len(undone), record, report)
+        tell_refusal(Problems([_use(wrong.what, wrong.hint)]), report)
+        raise typer.Exit(WRONG_USE) from None
+    except KeyboardInterrupt:
+        if batch:
+            raise  # it was the second one, in the midst of labels and sums
+        tell_refusal(Problems([_use("interrupted before the first board was touched")]), report)
+        raise typer.Exit(1) from None
     raise typer.Exit(0 if outcome.ok else 1)
 
 
@@ -132,20 +136,23 @@ def print_labels(
     """Labels of all boards in a record: PNG and PDF of each, and sheets of A4."""
     try:
         page = label_files.parse_sheet(sheet, used, margin)
-        record = Records(records)
-        known = list(dict.fromkeys(row["gateway"] for row in record.lines if row["result"] == FLASHED))
-        for name in gateway or []:
-            if name not in known:
-                raise Wrong(f"the record knows no board that became '{name}'", f"known: {', '.join(known) or 'none'}")
-        rows = label_files.flashed_rows(record, gateway or known)
+        record = Records(records.parent if records.is_file() else records)
+        for note in record.notes:
+            typer.echo(f"note: {note}", err=True)
+        rows = label_files.flashed_rows(record, dict.fromkeys(row["gateway"] for row in record.lines))
         if not rows:
             raise Wrong(f"there is no board in {record.path}", "satama provision writes it")
+        known = [row["gateway"] for row in rows]
+        for name in gateway or []:
+            if name not in known:
+                raise Wrong(f"the record knows no board that is '{name}'", f"known: {some(known)}")
+        rows = [row for row in rows if not gateway or row["gateway"] in gateway]
         written = [path for row in rows for path in label_files.write_label(out, row)]
         written.append(label_files.write_sheet(out, rows, page))
     except Problems as error:
         fail(error, as_json, WRONG_USE)
     except Wrong as wrong:
-        fail(Problems([_use(wrong.what, wrong.hint)]), as_json, WRONG_USE)
+        fail(Problems([Problem("satama labels", None, "", wrong.what, wrong.hint)]), as_json, WRONG_USE)
     if as_json:
         typer.echo(json.dumps({"ok": True, "labels": len(rows), "written": [str(path) for path in written]}))
     else:
@@ -163,7 +170,7 @@ def _somebody_there() -> bool:
     return sys.stdin.isatty()
 
 
-def _use(what: str, hint: str) -> Problem:
+def _use(what: str, hint: str = "") -> Problem:
     return Problem("satama provision", None, "", what, hint)
 
 
@@ -188,51 +195,65 @@ def _checked(table: Table, supply: Supply, report: Reporter) -> list[Order]:
         raise Problems(problems)
     if supply.authority or supply.passwords:  # then each is about to get its own
         notes = [note for note in notes if note.key not in ("mqtt.password", "mqtt.client_key")]
-    _tell_notes([*table.notes, *notes], report)
+    tell_notes([*table.notes, *notes, *supply.exposed(orders)], report)
     if table.unknown:
         report.say(f"note: kept in the record, not used otherwise: columns {', '.join(table.unknown)}")
     return orders
 
 
-def _tell_notes(notes: list[Problem], report: Reporter) -> None:
-    for note in notes:
-        report.say(f"note: {note}")
-        report.event("note", **note.as_dict())
-
-
-def _tell_check(table: Table, orders: list[Order], report: Reporter) -> None:
-    sites = {order.cabinet.site for order in orders}
-    report.say(f"{table.path}: {len(orders)} cabinets of {len(sites)} site files, no mistakes")
-    report.event("result", ok=True, cabinets=len(orders), unknown=table.unknown)
-
-
 def _require_choice(record: Records, table: Table, chosen: bool) -> None:
-    """A second run must say what it means. Raises Problems."""
-    rows = [row for cabinet in table.cabinets if (row := record.latest(cabinet.gateway))]
-    done = sum(row["result"] == FLASHED for row in rows)
+    """A second run must say what it means. Raises Wrong."""
+    done = sum(record.flashed(cabinet.gateway) is not None for cabinet in table.cabinets)
     if done and not chosen:
         what = f"{done} of the {len(table.cabinets)} cabinets are flashed already, says {record.path}"
-        raise Problems([_use(what, "--resume goes on with the others, --again flashes all of them")])
+        raise Wrong(what, "--resume goes on with the others, --again flashes all of them")
 
 
 def _require_same_supply(record: Records, supply: Supply, orders: list[Order]) -> None:
-    """A board that has credentials must not lose them because an option was forgotten. Raises Problems."""
+    """A board that has credentials must not lose them because an option was forgotten. Raises Wrong."""
     bare = [o.cabinet.gateway for o in orders if record.had_credentials(o.cabinet.gateway) and not supply.gives(o)]
     if bare:
-        what = f"{', '.join(bare)}: flashed with credentials before, and now there would be none"
-        raise Problems([_use(what, "the same --make-.. option as then; --again where they are to lose them")])
+        what = f"{some(bare)}: flashed with credentials before, and now there would be none"
+        raise Wrong(what, "the same --make-.. option as then; --again where they are to lose them")
 
 
-def _preflight(workshop: Workshop, orders: list[Order]) -> None:
-    """What can be refused before a board is there, is. Raises Problems."""
-    problems = {}
-    for order in {order.compiled.board.name: order for order in orders}.values():
+def _supplied(table: Table, orders: list[Order], supply: Supply, report: Reporter) -> list[Order]:
+    """With credentials, those that were missing made and told to the broker's files. Raises Wrong and Problems."""
+    if supply.folder is None:
+        return _compiled(table, orders, supply, report)
+    with one_run(supply.folder, "these credentials", "another folder for --make-.. has others"):
+        made = _compiled(table, orders, supply, report)
+        tell_notes(new_notes(orders, made), report)
+        files = supply.tell_broker(made)
+    for path in files:
+        report.say(f"for the broker: {path}")
+    report.event("broker", files=[str(path) for path in files])
+    tell_notes(supply.doubts(made), report)
+    return made
+
+
+def _compiled(table: Table, orders: list[Order], supply: Supply, report: Reporter) -> list[Order]:
+    """Raises Wrong and Problems."""
+    made = []
+    with report, report.step("make the files of each board", len(orders)) as step:
+        for order in orders:
+            made.append(compile_cabinet(table, supply.supplied(order.cabinet)))
+            _ = made[-1].digest  # takes its time, and is asked for of each: here it is seen
+            step.to(len(made))
+    return made
+
+
+def _preflight(workshop: Workshop, orders: list[Order]) -> dict[str, dict[str, str]]:
+    """What can be refused before a board is there, is. Board -> the firmware that it will get. Raises Problems."""
+    problems, firmware = {}, {}
+    for (board, _), order in {(order.compiled.board.name, order.cabinet.site): order for order in orders}.items():
         try:
-            workshop.prepare(order)
+            firmware[board] = workshop.prepare(order)
         except Failed as failed:
-            problems[str(failed)] = Problem("satama provision", None, "", str(failed))
+            problems[str(failed)] = _use(str(failed))
     if problems:
         raise Problems(problems.values())
+    return firmware
 
 
 def _bench(port: str | None, wait_s: float, yes: bool, report: Reporter) -> Bench:
@@ -259,31 +280,14 @@ def _label(folder: Path | None, row: dict[str, Any], report: Reporter) -> None:
         report.say(f"note: no label for {row['gateway']}: {error}")
 
 
-def _tell_kept(orders: list[Order], undone: list[Order], report: Reporter) -> None:
-    kept = [order.cabinet.gateway for order in orders if order not in undone]
-    if kept:
-        report.say(f"done before, with the same files: {', '.join(kept)}")
-        report.event("kept", gateways=kept)
-
-
-def _tell(outcome: Outcome, wanted: int, kept: int, record: Records, report: Reporter) -> None:
-    for name, checks in outcome.red.items():
-        report.say(
-            f"{name}: flashed, but red: {', '.join(checks) or 'see its report'} -> satama selftest in its cabinet"
-        )
-    for name, text in outcome.failed.items():
-        report.say(f"{name}: failed: {text}")
-    if outcome.interrupted and outcome.left:
-        report.say(
-            f"interrupted: the board of {outcome.left[0]} may be half written; it can be flashed again at any time"
-        )
-    elif outcome.ended:
-        report.say(outcome.ended)
-    missing = [*outcome.failed, *outcome.skipped, *outcome.left]
-    if missing:
-        report.say(f"still to do: {', '.join(missing)} -> the same command with --resume")
-    report.say(f"{len(outcome.flashed) + kept} of {wanted} cabinets are flashed; the record is {record.path}")
-    report.event(
-        "result", ok=outcome.ok, flashed=outcome.flashed, kept=kept, red=outcome.red, failed=outcome.failed,
-        skipped=outcome.skipped, left=outcome.left, ended=outcome.ended, record=str(record.path),
-    )  # fmt: skip
+def _write_sheet(folder: Path, record: Records, orders: list[Order], page: Sheet, report: Reporter) -> None:
+    rows = label_files.flashed_rows(record, [order.cabinet.gateway for order in orders])
+    if not rows:
+        return
+    try:
+        path = label_files.write_sheet(folder, rows, page)
+        report.say(f"labels: {path}")
+        report.event("labels", file=str(path))
+    except Problems as error:
+        tell_notes(error.problems, report)
+        report.say(f"later: satama labels {record.path.parent} --out DIR")

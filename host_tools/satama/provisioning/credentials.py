@@ -66,7 +66,10 @@ def load_authority(folder: Path, ask_password: Callable[[], str] | None = None) 
 
 
 def _load_key(path: Path, ask_password: Callable[[], str] | None) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Wrong(f"{path} cannot be read: {error.strerror}", "who runs the CA may read it") from None
     try:
         try:
             key = serialization.load_pem_private_key(data, None)
@@ -115,7 +118,7 @@ def make_certificate(authority: Authority, cabinet: Cabinet, now: datetime | Non
     _make_folder(path.parent)
     if not key_path.exists():
         write_whole(key_path, _pem(ec.generate_private_key(ec.SECP256R1())), secret=True)
-    key = serialization.load_pem_private_key(key_path.read_bytes(), None)
+    key = serialization.load_der_private_key(certificates.read_key(key_path)[0], None)
     issued = _sign(authority, cabinet.gateway, key.public_key(), now or certificates.today())
     write_whole(path, issued.public_bytes(serialization.Encoding.PEM))
     return path, key_path
@@ -166,11 +169,16 @@ def read_password(folder: Path, cabinet: Cabinet) -> str:
     return password
 
 
+def require_user_name(name: str) -> None:
+    """Can mosquitto's password file hold it? Raises Wrong."""
+    if ":" in name:
+        hint = "another name for it, or a client certificate"
+        raise Wrong(f"'{name}' is no user name for mosquitto: it holds a colon", hint)
+
+
 def check_password(folder: Path, cabinet: Cabinet) -> bool:
     """Was one made already? Writes nothing. Raises Wrong."""
-    if ":" in cabinet.gateway:
-        hint = "another name for the gateway, or a client certificate"
-        raise Wrong(f"'{cabinet.gateway}' is no user name for mosquitto: it holds a colon", hint)
+    require_user_name(cabinet.gateway)
     return bool(read_password(folder, cabinet))
 
 

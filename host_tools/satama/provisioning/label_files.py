@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,14 +12,14 @@ from ..ids import write_whole
 from ..problems import Problem, Problems, Wrong
 from . import labels
 from .labels import Label, Sheet
-from .records import FLASHED, Records
+from .records import Records
 
 SHEET_FILE = "labels.pdf"
 
 
 def parse_sheet(text: str, used: int = 0, margin_mm: float = 0.0) -> Sheet:
     """ "8x3" are 8 rows of 3. Raises Wrong when there are none such, or no label can be printed so."""
-    found = re.fullmatch(r"(\d{1,3})\s*[x*]\s*(\d{1,3})", text.strip().lower())
+    found = re.fullmatch(r"(\d{1,3})\s*[x*×]\s*(\d{1,3})", text.strip().lower())
     if not found:
         raise Wrong(f'--sheet "{text}" does not say how many', "rows x columns, such as 8x3")
     sheet = Sheet(int(found[1]), int(found[2]), margin_mm, used)
@@ -48,16 +49,23 @@ def write_sheet(folder: Path, rows: Iterable[dict[str, Any]], sheet: Sheet) -> P
 
 
 def flashed_rows(records: Records, gateways: Iterable[str]) -> list[dict[str, Any]]:
-    """The record's lines of those that are done, in the order of the gateways."""
-    rows = [records.latest(gateway) for gateway in gateways]
-    return [row for row in rows if row and row["result"] == FLASHED and row.get("mac") and row.get("site")]
+    """The record's lines of those that are done and still what they became, in the order of the gateways."""
+    rows = [records.flashed(gateway) for gateway in gateways]
+    return [row for row in rows if row and row.get("mac") and row.get("site")]
 
 
-def _write(folder: Path, files: dict[Path, bytes]) -> None:
+def require_folder(folder: Path) -> None:
+    """Make it, and see that labels can be written there. Raises Problems."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         what = f"the folder cannot be made: {error.strerror}"
-        raise Problems([Problem(folder, None, "", what, "--labels DIR is another one")]) from None
+        raise Problems([Problem(folder, None, "", what, "another folder for the labels")]) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise Problems([Problem(folder, None, "", "nothing can be written there", "another folder for the labels")])
+
+
+def _write(folder: Path, files: dict[Path, bytes]) -> None:
+    require_folder(folder)
     for path, content in files.items():
         write_whole(path, content)

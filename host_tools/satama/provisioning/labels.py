@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import segno
 
 from ..problems import Wrong
-from .pdf import COURIER_WIDTH, POINTS_PER_MM, Page, write_pdf
+from .pdf import COURIER_WIDTH, POINTS_PER_MM, Page, plain, write_pdf
 
 SINGLE_MM = (70.0, 37.0)  # a usual label: 24 of them on a sheet of A4
 A4_MM = (210.0, 297.0)
@@ -147,20 +147,26 @@ def _modules(label: Label, x: float, y: float, side: float) -> Iterable[tuple[fl
 
 
 def _lines(label: Label, width: float, height: float) -> list[tuple[str, float, bool]]:
-    """(text, size, bold) of each line: gateway, what else is given, site, MAC. Small enough for the box, or cut off."""
-    wanted = [(label.gateway, True, 2), *((text, False, 3) for text in label.lines if text)]
-    wanted += [(label.site, False, 1), (label.mac, False, 1)]
+    """(text, size, bold) of each line: gateway, what else is given, site, MAC. As large as the box has room for, or cut off."""
+    texts = [label.gateway, *filter(None, label.lines), label.site, label.mac]
     size = _LARGEST
     while True:
         most = max(1, int(width / (size * COURIER_WIDTH) + 1e-6))
-        broken = [(_wrap(text, most), bold, lines) for text, bold, lines in wanted if text]
-        fits = all(len(parts) <= lines for parts, _, lines in broken)
+        name, *others = (_wrap(plain(text), most) for text in texts)
         room = int(height / (size * 1.25))
-        if size <= _LEAST or (fits and sum(len(parts) for parts, _, _ in broken) <= room):
-            shown = [(part, size, bold) for parts, bold, lines in broken for part in parts[:lines]]
-            shown = [*shown[: max(1, room - 1)], shown[-1]] if len(shown) > room else shown
+        lines = [*name, *(line for other in others for line in other)]
+        whole = len(name) <= 2 and len(others[-1]) == 1  # in more pieces nobody reads a name or a MAC address
+        if (whole and len(lines) <= room) or size <= _LEAST:
+            shown = [(line, size, at < len(name)) for at, line in enumerate(_cut(lines, room))]
             return [_enlarged(shown, width, height), *shown[1:]]
         size -= 0.5
+
+
+def _cut(lines: list[str], room: int) -> list[str]:
+    """At most so many lines, the MAC address among them; what is missing is seen."""
+    if len(lines) <= room:
+        return lines
+    return [*lines[: room - 2], lines[room - 2][:-1] + "…", lines[-1]]
 
 
 def _enlarged(lines: list[tuple[str, float, bool]], width: float, height: float) -> tuple[str, float, bool]:

@@ -5,6 +5,7 @@ Lengths are points (1/72 inch), from the lower left corner of the page. A charac
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 
 POINTS_PER_MM = 72 / 25.4
@@ -48,7 +49,7 @@ def write_pdf(pages: list[Page], title: str) -> bytes:
         b"<< /Type /Catalog /Pages 2 0 R >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode(),
         *fonts,
-        b"<< /Title (" + _escaped(title) + b") /Producer (satama) >>",
+        b"<< /Title <" + ("\ufeff" + title).encode("utf-16-be").hex().encode() + b"> /Producer (satama) >>",
     ]
     for number, page in zip(numbers, pages, strict=True):
         content = page.content()
@@ -59,6 +60,16 @@ def write_pdf(pages: list[Page], title: str) -> bytes:
         )
         objects.append(f"<< /Length {len(content)} >>\nstream\n".encode() + content + b"\nendstream")
     return _file(objects)
+
+
+def plain(text: str) -> str:
+    """With each accent in its letter, as files of macOS have them apart; blanks that do not break are blanks."""
+    return unicodedata.normalize("NFC", text).replace("\u00a0", " ").replace("\u202f", " ")
+
+
+def is_shown(text: str) -> bool:
+    """Can all of it be printed?"""
+    return all(_letter(c) for c in plain(text))
 
 
 def _file(objects: list[bytes]) -> bytes:
@@ -81,6 +92,11 @@ def _number(value: float) -> str:
 
 
 def _escaped(text: str) -> bytes:
-    """As a literal string: cp1252 is what /WinAnsiEncoding says."""
-    plain = "".join(c if c.isprintable() else "?" for c in text).encode("cp1252", "replace")
-    return plain.replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)")
+    """As a literal string."""
+    letters = b"".join(_letter(c) or b"?" for c in text)
+    return letters.replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)")
+
+
+def _letter(character: str) -> bytes:
+    """As /WinAnsiEncoding has it, which is Windows-1252; empty where that has none."""
+    return character.encode("cp1252", "ignore") if character.isprintable() else b""

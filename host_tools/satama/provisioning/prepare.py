@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..compiler import Compiled, compile_site
-from ..image import device_files
+from ..image import device_files, digest
 from ..problems import Problem, Problems, dotted
 from .cabinets import OVERRIDES, Cabinet, Table
 
@@ -21,10 +22,15 @@ class Order:
     cabinet: Cabinet
     compiled: Compiled = field(repr=False)
 
-    @cached_property
+    @property
     def files(self) -> dict[str, bytes]:
         """All files of the device, secrets among them: path -> content."""
         return device_files(self.compiled.data, certificates=self.compiled.certificates)
+
+    @cached_property
+    def digest(self) -> str:
+        """Over all of them. Not to be told: passwords could be tried on it."""
+        return digest(self.files)
 
     @property
     def topic(self) -> str:
@@ -78,10 +84,10 @@ def _in_table(table: Table, cabinet: Cabinet, problem: Problem) -> Problem:
 def _shared_secrets(orders: list[Order]) -> list[Problem]:
     """What one board would tell of the others, because the site file gives it to all of them."""
     notes = {}
+    sharing = Counter(order.cabinet.site for order in orders)
     for order in orders:
         site, cabinet = order.compiled.site, order.cabinet
-        sharing = sum(other.cabinet.site == cabinet.site for other in orders)
-        if sharing < 2:
+        if sharing[cabinet.site] < 2:
             continue
         for key, shared in (
             ("password", site.mqtt.password.get_secret_value() and not cabinet.mqtt_password),

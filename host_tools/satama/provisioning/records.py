@@ -3,7 +3,7 @@
 Each line is one object:
 
 when           UTC, 2026-05-04T10:20:30Z
-result         begun, flashed or failed; a cabinet is done when its latest line but begun says flashed
+result         begun, flashed or failed; a cabinet is done when its last line says flashed
 row, gateway, site, site_file, location, label, extra     from the table and the site file
 board, chip, mac, port
 firmware       {"version", "sha256"} of the MicroPython image
@@ -11,7 +11,7 @@ application    SHA-256 over the application's files, config: hash of the configu
 image          seal over all of the device's files: whether it has to be written again
 credentials    {"user", "certificate"} of the broker: name, SHA-256 of the certificate; seals of passwords and keys
 selftest       {"passed", "red": [checks]}, or null where none was made
-error          why it failed
+error, changed  why it failed, and whether the board is not as it was before
 seconds, tool  how long it took, and version of satama
 
 A seal is an HMAC-SHA-256 with a key that lies beside the file, for its owner's eyes only: the file may be handed on, and
@@ -24,7 +24,10 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,31 +37,48 @@ from ..ids import write_whole
 from ..image import application, digest
 from ..problems import Problem, Problems
 from .cabinets import Cabinet
+from .one_run import one_run
 from .prepare import Order
 
 FILE, KEY_FILE = "records.jsonl", "seal.key"
-BEGUN, FLASHED, FAILED = "begun", "flashed", "failed"
+_RESULTS = BEGUN, FLASHED, FAILED = "begun", "flashed", "failed"
 _KEY_BYTES = 32
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,31}")  # of gateways, as in site files: files of labels bear it
 
 
 class Records:
-    """The record file of a folder. Raises Problems when it cannot be read or written."""
+    """The record file of a folder. `notes`: what of it does not count. Raises Problems when it cannot be read or written."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
-        self.notes: list[Problem] = []
         self._key_path = folder / KEY_FILE
         self._key = self._read_key()
-        self.lines = self._read()
+        self.lines, self.notes = self._read()
+        self._latest: dict[str, dict[str, Any]] = {}
+        self._flashed: dict[str, dict[str, Any]] = {}
+        self._owner: dict[str, str] = {}
+        self._before: dict[str, str] = {}
+        for row in self.lines:
+            self._count(row)
+        if self.lines and not self._key_path.exists():
+            what = "the key of the record's seals is not there: nobody can tell which boards have got what they need"
+            self.notes.append(Problem(self._key_path, None, "", what, "restore it, or all of them are flashed again"))
 
     def latest(self, gateway: str) -> dict[str, Any] | None:
-        """What became of it last; a line that only says that it was begun does not count."""
-        return next((row for row in reversed(self.lines) if row["gateway"] == gateway and row["result"] != BEGUN), None)
+        """Its last line; one that was begun, and no more, may be half written."""
+        return self._latest.get(gateway)
 
     def is_done(self, order: Order) -> bool:
-        """Has its board got just these files?"""
+        """Has its board got just these files, and not become another gateway since?"""
         row = self.latest(order.cabinet.gateway)
-        return bool(row and row["result"] == FLASHED and row.get("image") == self.image_seal(order))
+        same = row is not None and row is self.flashed(order.cabinet.gateway)
+        return same and row.get("image") == self.image_seal(order)
+
+    def flashed(self, gateway: str) -> dict[str, Any] | None:
+        """The line of the board that is this gateway: it became it, and nothing else since. A refusal that left it as it was
+        does not count."""
+        row = self._flashed.get(gateway)
+        return row if row and self.owner_of(row.get("mac", "")) in ("", gateway) else None
 
     def had_credentials(self, gateway: str) -> bool:
         """Was it flashed with a password or a certificate?"""
@@ -67,11 +87,11 @@ class Records:
 
     def owner_of(self, mac: str) -> str:
         """The gateway that the board with this MAC became last, or was about to become; empty if it is new."""
-        return next((row["gateway"] for row in reversed(self.lines) if mac and row.get("mac") == mac), "")
+        return self._owner.get(mac, "")
 
     def board_of(self, gateway: str) -> str:
-        """The MAC of the board that became this gateway last."""
-        return next((row["mac"] for row in reversed(self.lines) if row["gateway"] == gateway and row.get("mac")), "")
+        """The MAC of the board that is this gateway; empty where none was flashed."""
+        return (self.flashed(gateway) or {}).get("mac", "")
 
     def add(self, result: str, order: Order, **about: Any) -> dict[str, Any]:
         """Append a line and wait until it is on the disk."""
@@ -88,26 +108,52 @@ class Records:
         except OSError as error:
             raise Problems([_unwritable(self.path, error)]) from None
         self.lines.append(row)
+        self._count(row)
         return row
 
     def image_seal(self, order: Order) -> str:
-        return self.seal(digest(order.files))
+        return self.seal(order.digest)
 
     def seal(self, secret: str | bytes) -> str:
         """The same for the same secret, and of no use to those who do not have the key; empty for none."""
         text = secret.encode() if isinstance(secret, str) else secret
         return hmac.new(self._key, text, hashlib.sha256).hexdigest() if text else ""
 
-    def require_writable(self) -> None:
-        """Before the first board is touched: make the folder and the key. Raises Problems."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "ab"):
-                pass
-        except OSError as error:
-            raise Problems([_unwritable(self.path, error)]) from None
-        if not self._key_path.exists():
-            write_whole(self._key_path, self._key.hex().encode() + b"\n", secret=True)
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """For this run alone, before the first board is touched: folder, file and key are made. Raises Problems."""
+        with one_run(self.path.parent, "the record", "--records DIR is another one"):
+            try:
+                with open(self.path, "ab"):
+                    pass
+            except OSError as error:
+                raise Problems([_unwritable(self.path, error)]) from None
+            if self._read()[0] != self.lines:
+                what = "another run has written to the record meanwhile"
+                raise Problems([Problem(self.path, None, "", what, "the same command again, with --resume")])
+            if self._key_path.exists():
+                self._key = self._read_key()
+            else:
+                write_whole(self._key_path, self._key.hex().encode() + b"\n", secret=True)
+            yield
+
+    def _count(self, row: dict[str, Any]) -> None:
+        """What a line changes. A board that was begun and refused before it was written is whose it was before."""
+        mac, gateway, result = row.get("mac", ""), row["gateway"], row["result"]
+        refused = result == FAILED and row.get("changed") is False
+        self._latest[gateway] = row
+        if result == FLASHED:
+            self._flashed[gateway] = row
+        elif result == FAILED and not refused:
+            self._flashed.pop(gateway, None)
+        if not mac:
+            return
+        if refused:
+            self._owner[mac] = self._before.pop(mac, self.owner_of(mac))
+            return
+        if result == BEGUN:
+            self._before[mac] = self.owner_of(mac)
+        self._owner[mac] = gateway
 
     def _credentials(self, order: Order) -> dict[str, str]:
         site, held = order.compiled.site, order.compiled.credentials
@@ -134,25 +180,30 @@ class Records:
             raise Problems([Problem(self._key_path, None, "", what, hint)])
         return key
 
-    def _read(self) -> list[dict[str, Any]]:
+    def _read(self) -> tuple[list[dict[str, Any]], list[Problem]]:
+        """The lines that count, and what is wrong with the others."""
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
-            return []
+            return [], []
         except OSError as error:
-            raise Problems([Problem(self.path, None, "", f"the record cannot be read: {error.strerror}")]) from None
-        rows = []
+            what, hint = f"the record cannot be read: {error.strerror}", f"the folder that holds {FILE} is asked for"
+            raise Problems([Problem(self.path, None, "", what, hint)]) from None
+        rows, notes = [], []
         texts = data.rstrip().split(b"\n")
         for number, text in enumerate(texts, 1):
             row = _parsed(text)
-            if row is not None:
+            if row and _is_sound(row):
                 rows.append(row)
             elif text.strip():
-                cut = " (the last one: a run was cut off)" if number == len(texts) else ""
-                what = f"this line is damaged and does not count{cut}"
+                what = "this line is damaged and does not count"
+                if row and isinstance(row.get("result"), str) and row["result"] not in _RESULTS:
+                    what = f"this line is of another version of satama ({row.get('tool')}) and does not count"
+                elif number == len(texts):
+                    what += " (the last one: a run was cut off)"
                 hint = "its cabinet is flashed again, unless another line says that it is done"
-                self.notes.append(Problem(self.path, number, "", what, hint))
-        return rows
+                notes.append(Problem(self.path, number, "", what, hint))
+        return rows, notes
 
 
 def _who(order: Order) -> dict[str, Any]:
@@ -175,13 +226,16 @@ def _who(order: Order) -> dict[str, Any]:
 def _parsed(text: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(row, dict) or row.get("result") not in (BEGUN, FLASHED, FAILED):
-        return None
+    return row if isinstance(row, dict) else None
+
+
+def _is_sound(row: dict[str, Any]) -> bool:
     texts = all(isinstance(row.get(name, ""), str) for name in ("site", "mac", "location", "label", "image"))
-    sound = texts and isinstance(row.get("gateway"), str) and isinstance(row.get("credentials", {}), dict)
-    return row if sound else None
+    named = isinstance(row.get("gateway"), str) and bool(_NAME.fullmatch(row["gateway"]))
+    credentials = row.get("credentials", {})
+    return row.get("result") in _RESULTS and texts and named and isinstance(credentials, dict)
 
 
 def _gap(file: Any) -> bytes:

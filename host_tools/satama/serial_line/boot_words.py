@@ -43,9 +43,15 @@ _SAID: list[tuple[str, str, str, bool]] = [
         False,
     ),
     (
-        rb"no usable site file (\S+)",
+        rb"no usable site in (\S+)",
         "site",
-        "the gateway cannot use its site file: {0} -> build and flash it again with: satama flash",
+        "the gateway cannot use the site file in {0} -> build and flash it again with: satama flash",
+        True,
+    ),
+    (
+        rb"satama: no application in ",
+        "application",
+        f"neither of the board's application slots is whole -> {_FLASH_AGAIN}; samples in the journal stay",
         True,
     ),
     (

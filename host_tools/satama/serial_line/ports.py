@@ -109,6 +109,11 @@ def is_rfc2217(url: str) -> bool:
     return url.lower().startswith("rfc2217:")
 
 
+def is_socket(url: str) -> bool:
+    """Whether it is plain TCP, which has no lines that reset a board."""
+    return url.lower().startswith("socket:")
+
+
 @contextlib.contextmanager
 def told(url: str) -> Iterator[None]:
     """What goes wrong inside with an open port comes out as PortError: the cable was pulled, the server went away."""
@@ -124,8 +129,9 @@ def lost(url: str, error: Exception) -> str:
         return (
             f"nobody takes what is sent to {url} -> is the board powered? pull the cable, plug it in again, try again"
         )
-    what = "cable" if is_local(url) else "connection"
-    return f"the {what} of {url} broke -> plug it in again, see with satama ports that it is there, then try again"
+    if not is_local(url):
+        return f"the connection to {url} broke -> does another program use it? close that, see that its server runs, then try again"
+    return f"the cable of {url} broke -> plug it in again, see with satama ports that it is there, then try again"
 
 
 def sentence(url: str, error: Exception) -> str:
@@ -160,6 +166,8 @@ def _about_url(url: str, error: Exception, cause: BaseException | None, text: st
     where = re.sub(r"^[^:]+://", "", url).partition("?")[0].rstrip("/")
     if isinstance(cause, ConnectionRefusedError) or "refused" in text:
         return f"nobody listens at {where} -> start the serial server there, or check address and port number"
+    if isinstance(cause, BrokenPipeError | ConnectionResetError):
+        return f"{where} hangs up at once -> does another program use it? close that, then try again"
     if isinstance(cause, socket.gaierror) or "Name or service" in text or "getaddrinfo" in text:
         return f"there is no machine named {where.rpartition(':')[0]} -> check the name, or write its IP address"
     if "RFC2217" in text or "RFC 2217" in text or "negotiat" in text:

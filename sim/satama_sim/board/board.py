@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
 import math
 import random
-import struct
-import termios
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from ..net import Network
 from ..timeline import Event, RealClock, Timeline, VirtualClock
-from ..vm.modules.ops import FOREVER as NO_KEY
 from ..vm.modules.ops import POWER_ON, SOFT, WATCHDOG
 from ..vm.process import VmEnded, VmProcess, VmSilent
 from .calls import Calls
+from .console import Console
 from .flash import NorFlash
 from .nvs import Nvs
 from .pins import Pins
 from .radio import Radio
 from .sockets import Sockets
+from .traits import Traits
 from .uart import SimUart
 from .wait import PowerLost, SimError, Wait
 
-_CONSOLE_BUFFER = 260  # the port's ring buffer for stdin
 _START_US = 300_000  # bootloader, until MicroPython runs
-
-
-@dataclass
-class Traits:
-    """What kind of board it is (from its board file)."""
-
-    costs: dict[str, int]
-    has_counter: bool = True
-    counters: int = 8  # PCNT units
-    tick_us: int = 10_000
-    uarts: int = 3
-    partitions: list[tuple[int, int, int, int, str]] = field(default_factory=list)  # type, subtype, offset, size, label
-    flash_bytes: int = 4 << 20
-    unique_id: bytes = b"\x24\x0a\xc4\x00\x00\x01"
-    console_baud: int = 115200
-    machine: str = "Simulated board with ESP32"  # os.uname().machine
 
 
 class SimBoard:
@@ -63,6 +43,8 @@ class SimBoard:
         self.timeline, self.clock, self.traits, self.flash = timeline, clock, traits, flash
         self.network, self.radio = network, radio
         network.reachable = radio.up
+        self.console = Console(timeline, traits.console_baud)
+        self.on_print = self.console.on_print
         self.nvs = Nvs()
         self.pins = Pins(timeline)
         self.uarts = [SimUart(n, timeline) for n in range(traits.uarts)]
@@ -71,7 +53,6 @@ class SimBoard:
         self.rtc_offset_us = 0  # RTC minus timeline
         self.resets: list[tuple[int, str]] = []  # (when, why)
         self.calls = 0
-        self.on_print: list[Callable[[bytes], None]] = []
         self.bootloader: Callable[[int, str], None] | None = None  # (cause, why): starts what it finds, or nothing
         self.idle = False
         self.silence_s = 20.0  # real seconds without a call after which the firmware counts as hanging
@@ -82,12 +63,6 @@ class SimBoard:
         self._wait: Wait | None = None
         self.boot_us = 0
         self.until_us = 0  # end of the current run: what comes then from outside, nobody knows yet
-        self._console_in = bytearray()
-        self._console_fed = False  # the VM may have bytes unread
-        self._console_busy_us = 0  # until then bytes that were typed are on the wire
-        self.raw_repl = False  # the mode of the prompt, which outlives a soft reset
-        self._interrupt_key = b""
-        self._interrupted = False  # Ctrl-C was typed, and the VM does not know yet
         self.watchdog: tuple[int, int] | None = None  # (timeout, last fed)
         self._watching: Event | None = None
         self.waking: Event | None = None  # end of deep sleep
@@ -127,11 +102,12 @@ class SimBoard:
         self.resets.append((self.timeline.now_us, why))
         self.cause = cause
         self.boot_us = self.timeline.now_us + _START_US - self.age_us
-        self.raw_repl = self.raw_repl and cause == SOFT
+        self.console.raw = self.console.raw and cause == SOFT
         silence_s = (
             math.inf if self.clock.name == "real" else self.silence_s
         )  # there the watchdog bites in its own time
         self._vm = VmProcess(self._command, self.heap_bytes, self.flash.share(), silence_s)
+        self.console.attach(self._vm)
         self._wait = Wait(self.boot_us + self.age_us, late=None)
         self.idle = False
 
@@ -142,14 +118,12 @@ class SimBoard:
         """
         if self._vm:
             if heard:
-                self._drain_console()
+                self.console.drain()
             self._vm.kill()
         self._vm = self._wait = None
         if self.waking:
             self.waking.cancel()
-        self._console_in.clear()
-        self._console_fed = False
-        self.let_interrupt(NO_KEY)
+        self.console.detach()
         self.nvs.reset()
         self.pins.reset()
         self.sockets.reset(close=soft)
@@ -202,16 +176,14 @@ class SimBoard:
                 self.timeline.run_to(self.until_us)
                 if self._vm is not vm:
                     return
-                interrupted, typed = self._interrupted, len(self._console_in)
-                if self._meanwhile() and (interrupted or len(self._console_in) < typed):
+                interrupted, typed = self.console.interrupted, self.console.waiting
+                if self._meanwhile() and (interrupted or self.console.waiting < typed):
                     return
-                self._drain_console()
-                raise SimError(f"{error}; the firmware hangs and no watchdog is on") from None
+                raise self._last_words(f"{error}; the firmware hangs and no watchdog is on") from None
             self.timeline.run_to(max(self.timeline.now_us, sum(self.watchdog)))  # its event does the rest
             return
         except VmEnded as error:
-            self._drain_console()
-            raise SimError(f"{error}; see what it printed on the console") from None
+            raise self._last_words(error) from None
         if call is None:
             return
         self.calls += 1
@@ -231,20 +203,24 @@ class SimBoard:
         else:
             self._answer(*outcome)
 
+    def _last_words(self, why: object) -> SimError:
+        """The end of the simulation, with what the firmware had to say."""
+        self.console.drain()
+        return SimError(f"{why}; the last that it printed: {self.console.last or 'nothing'}")
+
     def _meanwhile(self) -> bool:
         """The VM computes. False when it need not be waited for any more: it was reset, or the run is over."""
         vm = self._vm
         assert vm
         if self.clock.name == "real":
-            self._drain_console()
+            self.console.drain()
             self.clock.wait_until(self.timeline.now_us)
             self.timeline.run_to(max(self.timeline.now_us, min(self.clock.now_us(), self.until_us)))
         if self._vm is not vm:
             return False
-        if self._console_in:
-            self.console_unread()  # it may wait for a key, in C
-        if self._interrupted:
-            self._interrupted = False
+        if self.console.waiting:
+            self.console.hand_over()  # it may wait for a key, in C
+        if self.console.take_interrupt():
             vm.interrupt()
         return self.clock.name != "real" or self.timeline.now_us < self.until_us
 
@@ -252,7 +228,7 @@ class SimBoard:
         if wait.ticked and wait.deadline_us is not None:
             wait.deadline_us = self._tick_after(wait.deadline_us)
         if wait.deadline_us is None or wait.deadline_us - self.timeline.now_us >= self.traits.tick_us:
-            self._drain_console()
+            self.console.drain()
         self._wait = wait
         self._consider()
 
@@ -266,7 +242,7 @@ class SimBoard:
         if wait is None:
             return
         now = self.timeline.now_us
-        if wait.late and (self._interrupted or (wait.interruptible and self.pins.due)):
+        if wait.late and (self.console.interrupted or (wait.interruptible and self.pins.due)):
             self._answer(*wait.late)
         elif wait.wake_us is not None and now < wait.wake_us:
             return
@@ -324,10 +300,10 @@ class SimBoard:
             until = self.until_us if upcoming is None else min(upcoming, self.until_us)
             quiet = max(0, until - now - 1)
         try:
-            ctrl_c, self._interrupted = self._interrupted, False
+            ctrl_c = self.console.take_interrupt()
             self._vm.answer(now - self.boot_us, result, data, quiet, len(self.pins.due), ctrl_c)
         except VmEnded as error:
-            raise SimError(f"{error}; see what it printed on the console") from None
+            raise self._last_words(error) from None
 
     def spend(self, cost: str, times: int = 1) -> None:
         """The board is busy with something that costs time."""
@@ -339,56 +315,10 @@ class SimBoard:
     # --- the console
 
     def send_console(self, data: bytes) -> None:
-        """Type on the serial console, behind what is on the wire already."""
-        char_us = 10_000_000 // self.traits.console_baud
-        self._console_busy_us = max(self._console_busy_us, self.timeline.now_us) + len(data) * char_us
-        self.timeline.at(self._console_busy_us, lambda: self._arrived(data))
-
-    def _arrived(self, data: bytes) -> None:
-        if not self._vm:
-            return
-        if self._interrupt_key and self._interrupt_key in data:  # the driver keeps that key for itself
-            data = data.replace(self._interrupt_key, b"")
-            self._interrupted = True
-        self._console_in.extend(data[: _CONSOLE_BUFFER * 8 - len(self._console_in)])
+        """Type on the serial console."""
+        self.console.send(data)
 
     @property
     def interruptible(self) -> bool:
         """Whether Ctrl-C on the console stops what runs."""
-        return bool(self._interrupt_key)
-
-    def let_interrupt(self, key: int) -> None:
-        """The key that raises KeyboardInterrupt from now on; NO_KEY: none."""
-        self._interrupt_key = bytes((key & 0xFF,)) if key != NO_KEY else b""
-        self._interrupted = False
-
-    def typed(self, last: bytes) -> bytes:
-        """What was typed and not read yet, up to the first one of the keys `last`."""
-        assert self._vm
-        if self._console_fed:
-            self._console_in[:0] = self._vm.take_back()
-            self._console_fed = False
-        end = next((at + 1 for at, key in enumerate(self._console_in) if key in last), len(self._console_in))
-        part = bytes(self._console_in[:end])
-        del self._console_in[:end]
-        return part
-
-    def _drain_console(self) -> None:
-        assert self._vm
-        printed = self._vm.printed()
-        if printed:
-            for listener in self.on_print:
-                listener(printed)
-
-    def console_unread(self) -> int:
-        if not self._console_fed and not self._console_in:
-            return 0
-        assert self._vm
-        count = struct.unpack("i", fcntl.ioctl(self._vm.console_end, termios.FIONREAD, b"\0\0\0\0"))[0]
-        if self._console_in and count < _CONSOLE_BUFFER:
-            part = bytes(self._console_in[: _CONSOLE_BUFFER - count])
-            del self._console_in[: len(part)]
-            self._vm.console.send(part)
-            count += len(part)
-        self._console_fed = count > 0
-        return count
+        return self.console.interruptible

@@ -9,17 +9,14 @@ import errno
 import json
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ..vm.modules import ops
 from ..vm.process import MODULES
 from .flash import BLOCK, PAGE
+from .host import Host
 from .socket_calls import SocketCalls
 from .sockets import POLLHUP, POLLIN, POLLOUT, Sockets
 from .wait import Answer, SimError, Wait
-
-if TYPE_CHECKING:
-    from .board import SimBoard
 
 _MAY_END_A_COMMAND = b"\x01\x02\x03\x04\x05\r"
 _SCAN_US = 2_000_000  # all channels, one after the other
@@ -30,7 +27,7 @@ Handler = Callable[[int, bytes], "int | Answer | Wait | None"]
 class Calls:
     """The handlers of one board."""
 
-    def __init__(self, board: SimBoard):
+    def __init__(self, board: Host):
         self.board = board
 
     def table(self) -> list[Handler]:
@@ -45,7 +42,7 @@ class Calls:
             (ops.RESET, self._reset),
             (ops.IDLE, self._ended),
             (ops.CONSOLE_READ, self._console_read),
-            (ops.KBD_INTR, lambda arg, data: self.board.let_interrupt(arg) or 0),
+            (ops.KBD_INTR, lambda arg, data: self.board.console.let_interrupt(arg) or 0),
             (ops.NO_MEMORY, self._no_memory),
             (ops.PIN_MODE, lambda arg, data: self.board.pins.mode(arg, data[0], data[1])),
             (ops.PIN_SET, lambda arg, data: self.board.pins.set(arg >> 1, arg & 1)),
@@ -76,7 +73,7 @@ class Calls:
             (ops.NET_SCAN, self._net_scan),
             (ops.NET_RSSI, lambda arg, data: self.board.radio.rssi),
             (ops.NET_RECONNECTS, self._net_reconnects),
-            *SocketCalls(self.board).rows(),
+            *SocketCalls(self.board.timeline, self.board.network, self.board.sockets).rows(),
         ):
             table[name] = handler
         return table
@@ -100,7 +97,7 @@ class Calls:
             "has_counter": self.board.traits.has_counter,
             "frozen": self.board.frozen,
             "machine": self.board.traits.machine,
-            "raw_repl": self.board.raw_repl,
+            "raw_repl": self.board.console.raw,
         }
         return 0, json.dumps(birth).encode()
 
@@ -133,7 +130,7 @@ class Calls:
 
     def _events(self, handle: int) -> int:
         if handle == 0:
-            return POLLIN if self.board.console_unread() else 0
+            return POLLIN if self.board.console.hand_over() else 0
         if handle < Sockets.FIRST:
             return POLLOUT | (POLLIN if self.board.uarts[handle - 1].any() else 0)
         socket = self.board.sockets.open.get(handle)
@@ -155,10 +152,10 @@ class Calls:
         return 0, (MODULES / "board_repl.py").read_bytes()
 
     def _console_read(self, arg: int, data: bytes) -> Wait | Answer:
-        self.board.raw_repl = bool(arg)
+        self.board.console.raw = bool(arg)
 
         def ready() -> Answer | None:
-            typed = self.board.typed(_MAY_END_A_COMMAND)
+            typed = self.board.console.read(_MAY_END_A_COMMAND)
             return (0, typed) if typed else None
 
         return ready() or Wait(None, ready)
@@ -213,8 +210,7 @@ class Calls:
 
     def _nvs_set(self, arg: int, data: bytes) -> int:
         namespace, key, value = data.split(b"\0", 2)
-        self.board.nvs.set(arg, namespace + b"\0" + key, value)
-        return 0
+        return 0 if self.board.nvs.set(arg, namespace + b"\0" + key, value) else -1
 
     def _nvs_commit(self, arg: int, data: bytes) -> int:
         self._busy_flash("flash_program_us", 2)

@@ -7,13 +7,14 @@ import os
 import random
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
+
+from .wait import SimError
 
 BLOCK = 4096
 PAGE = 256
 
 
-class FlashMisuse(Exception):
+class FlashMisuse(SimError):
     """The firmware did what a NOR flash cannot do (address outside the chip, an erase that is not aligned)."""
 
 
@@ -96,46 +97,6 @@ class NorFlash:
             return
         self.data[address : address + BLOCK] = b"\xff" * BLOCK
         self.erases[address // BLOCK] += 1
-
-
-class FlashFile:
-    """Where the content of a chip comes from, and where it goes to at the end: a file, or nowhere (`source` is bytes, or None)."""
-
-    def __init__(self, source: bytes | os.PathLike[str] | None, size: int):
-        self._source, self._size = source, size
-
-    def read(self) -> bytes:
-        """At most `size` bytes; b"" where there is nothing yet. Raises ValueError for what no such chip can hold."""
-        if self._source is None:
-            return b""
-        content = self._source
-        if not isinstance(content, bytes):
-            path = Path(content)
-            if not os.access(path.parent, os.W_OK) or path.is_dir():
-                raise ValueError(f"{path} cannot be written at the end -> a file in a folder of your own")
-            try:
-                content = path.read_bytes() if path.exists() else b""
-            except OSError as error:
-                raise ValueError(f"{path} cannot be read: {error.strerror} -> give a file of your own") from None
-            if content and len(content) != self._size:
-                raise ValueError(
-                    f"{path} has {len(content)} bytes, but the board's flash has {self._size} -> another file, or the board that it belongs to"
-                )
-        if len(content) > self._size:
-            raise ValueError(f"{len(content)} bytes do not fit the board's flash of {self._size} -> a smaller image")
-        return content
-
-    def write(self, content: bytes | bytearray | mmap.mmap) -> None:
-        """Into the file, whole or not at all. Raises ValueError."""
-        if self._source is None or isinstance(self._source, bytes):
-            return
-        path = Path(self._source)
-        fresh = path.with_name(path.name + ".new")
-        try:
-            fresh.write_bytes(bytes(content))
-            os.replace(fresh, path)
-        except OSError as error:
-            raise ValueError(f"{path} cannot be written: {error.strerror} -> a folder of your own") from None
 
 
 MODES = ("absent", "torn25", "torn50", "torn90", "weak")

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 
 class Nvs:
-    """Keys are `namespace NUL key`; integers and blobs live in separate drawers, as in ESP-IDF."""
+    """Keys are `namespace NUL key`; integers and blobs live in separate drawers, as in ESP-IDF. `full`: it takes nothing more."""
 
     def __init__(self) -> None:
         self.committed: dict[tuple[int, bytes], bytes] = {}
         self._pending: dict[tuple[int, bytes], bytes | None] = {}
         self.on_commit: Callable[[], None] = lambda: None
+        self.full = False
 
     def reset(self) -> None:
         """A reset forgets what was not committed."""
@@ -22,8 +23,11 @@ class Nvs:
             return self._pending[kind, key]
         return self.committed.get((kind, key))
 
-    def set(self, kind: int, key: bytes, value: bytes) -> None:
-        self._pending[kind, key] = value
+    def set(self, kind: int, key: bytes, value: bytes) -> bool:
+        """False when there is no room."""
+        if not self.full:
+            self._pending[kind, key] = value
+        return not self.full
 
     def erase(self, key: bytes) -> bool:
         found = False

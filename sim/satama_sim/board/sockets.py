@@ -77,7 +77,7 @@ class SimSocket:
 class Sockets:
     """All sockets of one board. A reset forgets them, and the far ends see nothing of it but silence; a soft reset closes them."""
 
-    FIRST = 16  # handles below are the console and the UARTs
+    FIRST, LAST = 16, 60_000  # handles below are the console and the UARTs
 
     def __init__(self, timeline: Timeline, network: Network):
         self.timeline = timeline
@@ -97,11 +97,15 @@ class Sockets:
     def create(self, stream: bool) -> int:
         if len(self.open) >= MAX_SOCKETS:
             return -errno.ENFILE
-        handle, self._next = self._next, self._next % 60000 + 1
-        if self._next < self.FIRST:
-            self._next = self.FIRST
+        while self._next in self.open:  # one that was opened long ago
+            self._step()
+        handle = self._next
+        self._step()
         self.open[handle] = SimSocket(stream)
         return handle
+
+    def _step(self) -> None:
+        self._next = self._next + 1 if self._next < self.LAST else self.FIRST
 
     def connect(self, socket: SimSocket, address: bytes, port: int) -> int:
         """0 when the connection is under way, or a negative errno."""

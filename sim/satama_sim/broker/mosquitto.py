@@ -130,6 +130,10 @@ class Mosquitto:
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
 
+    def present(self, server: Issued) -> None:
+        """Another certificate from the next start on."""
+        self._server = server
+
     def restart(self) -> None:
         """Start again on the same port with the persisted state; if it still runs, end it in good order first."""
         self._terminate()

@@ -162,7 +162,8 @@ class PushingLine:
         self.char_us = (2_000_000 * bits + spec["baud"]) // (2 * spec["baud"])
         self._noise: Damage | None = None
         self._free_us = 0
-        timeline.after(random.Random(f"{world.seed} {self.name}").randrange(self.interval_us), self._talk)
+        first_us = random.Random(f"{world.seed} {self.name}").randrange(self.interval_us)
+        self._talking = timeline.after(first_us, self._talk)
 
     def transmit(self, uart: SimUart, start_us: int, char_us: int, data: bytes) -> None:
         """The device has no ear."""
@@ -171,9 +172,14 @@ class PushingLine:
         """From now on so many percent of the messages arrive damaged; the seed says which. 0: none."""
         self._noise = Damage(seed, percent, self.speaker.is_heard_in) if percent else None
 
+    def close(self) -> None:
+        """The device is gone for good, and the wire is free for another one."""
+        self.connected = False
+        self._talking.cancel()
+
     def _talk(self) -> None:
         now = self._timeline.now_us
-        self._timeline.after(self.interval_us, self._talk)
+        self._talking = self._timeline.after(self.interval_us, self._talk)
         self._world.advance(now)
         message, shown = self.speaker.message(now)
         if not message:

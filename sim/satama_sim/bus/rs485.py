@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ..board.pins import Pins
 from ..board.uart import SimUart
 from ..timeline import Event, Timeline
 from .faults import Noise
 
-if TYPE_CHECKING:
-    from .monitor import BusMonitor
-
 FIXED_GAP_ABOVE = 19_200  # Modbus over serial line V1.02, 2.5.1.1: fixed times above this rate
 FIXED_GAP_US, FIXED_CHARACTER_GAP_US = 1_750, 750
+_BOOKED_US = 2_000_000  # who joins and sends faster than the line carries loses what is beyond that
 _SAME_ROUND_US = 60_000  # a request that follows later than this does not belong to the same run of requests
 
 
@@ -24,6 +22,15 @@ class Slaves(Protocol):
 
     def answer(self, frame: bytes, now_us: int) -> list[tuple[int, bytes, int]]:
         """Replies to one frame: (unit, frame, microseconds from the end of the request to the start of the reply)."""
+
+
+class Watcher(Protocol):
+    """Who is told of all that happens on the line, as it happens (monitor.py)."""
+
+    def sent(self, start_us: int, end_us: int, char_us: int, data: bytes) -> None: ...
+    def due(self, unit: int, end_us: int) -> None: ...
+    def answered(self, unit: int, start_us: int, end_us: int, char_us: int, data: bytes) -> None: ...
+    def joined(self) -> None: ...
 
 
 class Transaction:
@@ -66,7 +73,7 @@ class Rs485Bus:
         self.on_wire: list[
             Callable[[int, bytes], None]
         ] = []  # (start, bytes) of everything that is sent, for observers
-        self.monitor: BusMonitor | None = None
+        self.monitor: Watcher | None = None
         self._asked: Counter[int] = Counter()
         self._noise: Noise | None = None
         self._uart: SimUart | None = None
@@ -122,7 +129,7 @@ class Rs485Bus:
 
     def join(self, data: bytes) -> None:
         """Somebody else on the line (another master or slave, on a pty) sends."""
-        if not self._uart or not self.connected:
+        if not self._uart or not self.connected or self._busy_until > self.timeline.now_us + _BOOKED_US:
             return
         if self.monitor:
             self.monitor.joined()

@@ -32,6 +32,9 @@ class ModbusTcpServer:
 
     SILENCE_US = 1_000_000  # then the gateway gives up a silent unit
     MOST_CONNECTIONS = 4  # as small devices have it
+    UNUSED_US = (
+        60_000_000  # judged: whoever asked nothing for so long has to make room (of a board that lost its power)
+    )
 
     def __init__(self, name: str, timeline: Timeline, units: ModbusUnits):
         self.name, self.timeline, self.slaves = name, timeline, units
@@ -46,13 +49,23 @@ class ModbusTcpServer:
         self._sessions: list[_Session] = []
 
     def accept(self, peer: TcpPeer) -> _Session | None:
-        if not self.listening or len(self._sessions) >= self.MOST_CONNECTIONS:
+        if not self.listening or not self._has_room():
             self.refused += 1
             return None
         session = _Session(self, peer)
         self.accepted += 1
         self._sessions.append(session)
         return session
+
+    def _has_room(self) -> bool:
+        if len(self._sessions) < self.MOST_CONNECTIONS:
+            return True
+        oldest = min(self._sessions, key=lambda session: session.asked_us)
+        if self.timeline.now_us - oldest.asked_us < self.UNUSED_US:
+            return False
+        self._sessions.remove(oldest)
+        oldest.peer.hang_up(errno.ECONNRESET)
+        return True
 
     @property
     def connections(self) -> int:
@@ -76,10 +89,12 @@ class _Session:
 
     def __init__(self, server: ModbusTcpServer, peer: TcpPeer):
         self.server, self.peer = server, peer
+        self.asked_us = server.timeline.now_us  # when something came last
         self._buffer = bytearray()
         self._free_us = 0  # when the answers to what came so far are out
 
     def received(self, data: bytes) -> None:
+        self.asked_us = self.server.timeline.now_us
         self._buffer += data
         while len(self._buffer) >= _HEAD:
             length = int.from_bytes(self._buffer[4:_HEAD], "big")
@@ -142,6 +157,9 @@ class RealModbusTcp:
     def accept(self, peer: TcpPeer) -> Session | None:
         session = self._relay.accept(peer)
         return _Counted(self, session) if session else None
+
+    def close(self) -> None:
+        self._relay.close()
 
 
 class _Counted:

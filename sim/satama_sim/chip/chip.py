@@ -98,7 +98,9 @@ class Chip:
 
     def reset(self, *, download: bool, cause: str = "") -> None:
         """A reset with the boot pin low (`download`) or high. `cause`: "pin", "watchdog", "software", "usb"; by default what
-        a host does."""
+        a host does. Without power nothing happens."""
+        if self.mode == "off":
+            return
         self._cause = cause or ("usb" if self.usb_jtag else "pin")
         self._restart(download)
 

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import reduce
 from operator import xor
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from ..board.flash import FlashMisuse
+from ..board.flash import FlashMisuse, NorFlash
+from .kinds import Kind
+from .registers import Registers
 from .writing import WriteError, Writing
-
-if TYPE_CHECKING:
-    from .chip import Chip
 
 
 class Op(IntEnum):
@@ -68,6 +67,26 @@ class Answer:
 Handler = Callable[[bytes, int], Answer]
 
 
+class Target(Protocol):
+    """The chip that a loader runs on (chip.py)."""
+
+    kind: Kind
+    flash: NorFlash
+    registers: Registers
+    secure_boot: bool
+    encryption: bool
+    baud: int
+    counts: dict[int, int]
+    disturb: Callable[[int, int], str | None] | None
+
+    def send_packet(self, packet: bytes) -> None: ...
+    def measure_baud(self) -> None: ...
+    def start_stub(self) -> None: ...
+    def leave_stub(self) -> None: ...
+    def run_application(self) -> None: ...
+    def watchdog_reset(self) -> None: ...
+
+
 class Loader:
     """What ROM and stub have in common: packets, registers, blocks of flash."""
 
@@ -75,7 +94,7 @@ class Loader:
     flash_block = 0  # the largest block that is taken
     sync_value = 0
 
-    def __init__(self, chip: Chip):
+    def __init__(self, chip: Target):
         self.chip = chip
         self._writing: Writing | None = None
         self._handlers: dict[int, Handler] = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import struct
+from collections.abc import Iterator
 
 from serial.rfc2217 import PortManager
 
@@ -12,6 +14,7 @@ from .door import Door, Outlet, quietly
 from .lines import Lines
 
 _IAC = b"\xff"
+_LONGEST_SUBOPTION = 256  # a signature, as text; all others are shorter
 
 
 class SocketDoor(Door):
@@ -100,6 +103,10 @@ class SocketDoor(Door):
         super().close()
 
 
+class _Nonsense(Exception):
+    """The host negotiates what RFC 2217 does not know."""
+
+
 class Rfc2217Door(SocketDoor):
     """`url` is rfc2217://127.0.0.1:PORT. DTR and RTS reset the chip by the rules of `Lines`, SYNC alone does nothing."""
 
@@ -121,7 +128,12 @@ class Rfc2217Door(SocketDoor):
     def _from_host(self, data: bytes) -> None:
         manager = self._manager
         if _IAC in data or manager.mode != 0 or manager.suboption is not None:
-            data = self._unpacked(data)
+            try:
+                data = self._unpacked(data)
+            except _Nonsense:
+                self._hang_up()
+                self._host_left()
+                return
         if data:
             self.chip.receive(data)
 
@@ -129,13 +141,22 @@ class Rfc2217Door(SocketDoor):
         """Bytes and settings come in turn: those before a change of the lines belong to the time before."""
         plain = bytearray()
         before = self._state()
-        for byte in self._manager.filter(data):
+        for byte in self._filtered(data):
             if self._state() != before:
                 before = self._state()
                 self.chip.receive(bytes(plain))
                 plain.clear()
             plain += byte
         return bytes(plain)
+
+    def _filtered(self, data: bytes) -> Iterator[bytes]:
+        """What is left without the settings. pyserial's manager trusts their lengths and values. Raises _Nonsense."""
+        try:
+            yield from self._manager.filter(data)
+        except (LookupError, TypeError, ValueError, struct.error):
+            raise _Nonsense from None
+        if len(self._manager.suboption or b"") > _LONGEST_SUBOPTION:
+            raise _Nonsense
 
     def _state(self) -> tuple[bool, bool, int]:
         return self.lines.dtr, self.lines.rts, self.lines.baudrate

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from typing import TYPE_CHECKING
 
-from .loader import SYNC_ECHO, Answer, Loader, Op, Refusal
+from .loader import SYNC_ECHO, Answer, Loader, Op, Refusal, Target
 from .writing import Writing, erase
-
-if TYPE_CHECKING:
-    from .chip import Chip
 
 
 def _rom_status(code: int) -> bytes:
@@ -33,7 +29,7 @@ class RomLoader(Loader):
     flash_block = 0x400
     sync_value = SYNC_ECHO
 
-    def __init__(self, chip: Chip):
+    def __init__(self, chip: Target):
         super().__init__(chip)
         self._attached = False
         self._ram_missing = 0

@@ -5,14 +5,10 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ..board.flash import BLOCK
-from .loader import Answer, Loader, Op, Refusal
+from .loader import Answer, Loader, Op, Refusal, Target
 from .writing import Writing, erase
-
-if TYPE_CHECKING:
-    from .chip import Chip
 
 
 def _stub_status(code: int) -> bytes:
@@ -36,7 +32,7 @@ class StubLoader(Loader):
     flash_block = 0x4000
     _AHEAD = 4  # blocks sent before the host has confirmed them; a real stub's limit is the host's
 
-    def __init__(self, chip: Chip):
+    def __init__(self, chip: Target):
         super().__init__(chip)
         self._reading: _Reading | None = None
         self._handlers |= {

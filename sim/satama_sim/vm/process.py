@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from ..vm_path import LIFELINE
+
 MODULES = Path(__file__).parent / "modules"
 _HEAD = struct.Struct("<HHIQI")
 _ANSWER = struct.Struct("<QiIHHI")
@@ -48,6 +50,7 @@ class VmProcess:
         """`flash`: descriptor of the file that holds the chip's content."""
         answers_r, answers_w = os.pipe()
         calls_r, calls_w = os.pipe()
+        lifeline, self._lifeline = os.pipe()  # nothing is ever written: it ends with this process, and the VM with it
         self.console, self.console_end = socket.socketpair()  # ours; the VM's, kept open to see how much is unread
         self.console.setblocking(False)
         self._silence_s = silence_s
@@ -73,13 +76,16 @@ class VmProcess:
                 stdin=self.console_end,
                 stdout=self.console_end,
                 stderr=self.console_end,
-                pass_fds=(answers_r, calls_w, flash),
-                env={"PATH": os.defpath, "MICROPYPATH": ".frozen"},
+                pass_fds=(answers_r, calls_w, flash, lifeline),
+                env={"PATH": os.defpath, "MICROPYPATH": ".frozen", LIFELINE: str(lifeline)},
                 start_new_session=True,  # Ctrl-C at the terminal is for the host alone
             )
+        except BaseException:
+            self.abandon()
+            raise
         finally:
-            os.close(answers_r)
-            os.close(calls_w)
+            for theirs in (answers_r, calls_w, lifeline):
+                os.close(theirs)
 
     def next_call(self, meanwhile: Callable[[], bool] = lambda: True) -> Call | None:
         """Wait for the VM's next call. `meanwhile()` is called now and then while the VM computes; when it says False, nothing more is
@@ -176,7 +182,7 @@ class VmProcess:
 
     def abandon(self) -> None:
         """Let go of it without a word: after a fork it is the other process's."""
-        for descriptor in (self._calls, self._answers):
+        for descriptor in (self._calls, self._answers, self._lifeline):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         self.console.close()

@@ -99,6 +99,44 @@ def test_a_damaged_index_is_made_anew(cache, put, index):
     assert len(json.loads((cache.folder / "index.json").read_bytes())["files"]) == 2
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"version": None}, {"version": 1.26}, {"name": ["x"]}, {"bytes": "many"}, {"bytes": True}, {"fetched": 7},
+        {"chip": {}}, {"origin": None},
+    ],
+)  # fmt: skip
+def test_what_the_index_says_wrongly_of_one_file_costs_only_that(cache, put, wrong):
+    put("ESP32_GENERIC-SPIRAM-20250911-v1.26.1.bin", origin="a stick")
+    entry = put("ESP32_GENERIC-20250101-v1.24.1.bin", stock(version="v1.24.1"))
+    index = cache.folder / "index.json"
+    body = json.loads(index.read_bytes())
+    body["files"][entry.sha256] |= wrong
+    body["files"]["../../elsewhere"] = dict(body["files"][entry.sha256], name="x", version="v9.9.9")
+    index.write_text(json.dumps(body))
+    rows = {row.version: row for row in cache.entries()}
+    assert set(rows) == {"v1.24.1", "v1.26.1"} and not any(row.damaged for row in rows.values())
+    assert rows["v1.26.1"].build == "ESP32_GENERIC-SPIRAM" and rows["v1.26.1"].origin == "a stick"
+    assert (rows["v1.24.1"].sha256, rows["v1.24.1"].origin) == (entry.sha256, "unknown")
+
+
+def test_what_a_later_version_adds_to_an_entry_does_no_harm(cache, put):
+    entry = put("ESP32_GENERIC-20250911-v1.26.1.bin")
+    index = cache.folder / "index.json"
+    body = json.loads(index.read_bytes())
+    body["files"][entry.sha256]["signed"] = True
+    index.write_text(json.dumps(body))
+    assert cache.entries() == [entry]
+
+
+def test_a_file_that_never_came_into_the_index_is_found(cache, put):
+    put("ESP32_GENERIC-20250911-v1.26.1.bin")
+    before = (cache.folder / "index.json").read_bytes()
+    put("ESP32_GENERIC-20250101-v1.24.1.bin", stock(version="v1.24.1"))
+    (cache.folder / "index.json").write_bytes(before)  # as if the power had failed between the two
+    assert [row.version for row in cache.entries()] == ["v1.24.1", "v1.26.1"]
+
+
 def test_a_full_disk_leaves_what_was_there(cache, put, monkeypatch):
     put("ESP32_GENERIC-20250911-v1.26.1.bin")
     before = {path.name: path.read_bytes() for path in cache.folder.iterdir()}
@@ -121,6 +159,27 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
     assert cache_folder() == tmp_path / "local" / "satama" / "cache"
+
+
+def test_a_user_without_a_home_is_told_what_to_do(monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("SATAMA_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pathlib.Path.home", no_home)
+    for system in ("linux", "darwin", "win32"):
+        monkeypatch.setattr(sys, "platform", system)
+        assert "SATAMA_CACHE" in _refused(cache_folder)
+
+
+def test_a_relative_folder_for_caches_counts_for_nothing(monkeypatch, tmp_path):
+    """As the XDG Base Directory Specification says: else each folder that somebody stands in gets a cache of its own."""
+    monkeypatch.delenv("SATAMA_CACHE", raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    assert cache_folder() == tmp_path / ".cache" / "satama"
 
 
 def test_an_empty_cache_has_nothing(cache):

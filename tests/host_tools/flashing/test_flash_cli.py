@@ -1,11 +1,19 @@
 import json
+import shutil
 
 import pytest
 from flash_bench import SITE, chip_for, stock
 from typer.testing import CliRunner
 
 from satama.cli import app
+from satama.commissioning.after_flash import Commissioned
+from satama.flashing import commands, farewell
+from satama.places import SITES
+from satama.problems import Problem, Problems
 from satama.serial_line import ports
+from satama.serial_line.boot_words import Trouble
+from satama.serial_line.gateway import LineError
+from satama.serial_line.ports import PortError
 from satama_sim.board.flash import NorFlash
 from satama_sim.chip.pty_door import PtyDoor
 from satama_sim.chip.serve import served
@@ -14,6 +22,7 @@ from satama_sim.chip.serve import served
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("SATAMA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(farewell, "_ANSWER_S", 0.05)  # no gateway runs on these boards
 
 
 @pytest.fixture
@@ -144,3 +153,110 @@ def test_ports_are_listed(monkeypatch):
     monkeypatch.setattr(ports.list_ports, "comports", lambda: [])
     result = _run("ports")
     assert result.exit_code == 1 and "plug the board in" in result.stderr
+
+
+def test_the_path_of_the_readme_works_as_it_stands(tmp_path, monkeypatch):
+    """From the box to the green line, on a board that is blank; only the port has another name here."""
+    page = (SITES.parents[1] / "README.md").read_text(encoding="utf-8")
+    lines = page.partition("from the box to the green line\n\n")[2].partition("\n\n")[0].splitlines()
+    assert 5 <= len(lines) <= 10
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sim" / "sites").mkdir(parents=True)
+    shutil.copy(SITES / "demo.toml", tmp_path / "sim" / "sites")
+    monkeypatch.setattr(commands, "find_ports", lambda: [ports.FoundPort("COM3", "CH340 bridge", "1A86:7523", "12")])
+    well = Commissioned({"gateway": "demo-01", "passed": True, "checks": [{}]}, [])
+    monkeypatch.setattr(commands, "commission", lambda *_, **__: well)
+    with served(chip_for("esp32", NorFlash(4 << 20)), PtyDoor) as port:
+        for line in lines:
+            words = line.partition("#")[0].split()
+            if words[0] == "cp":
+                shutil.copy(*words[1:])
+            elif words[0] == "satama":
+                if words[1] == "fetch":
+                    (tmp_path / words[2]).write_bytes(stock())
+                result = _run(*(port.url if word == "COM3" else word for word in words[1:]))
+                assert result.exit_code == 0, (line, result.output)
+    assert "demo-01: passed" in result.stdout and (tmp_path / "cabinet.html").is_file()
+
+
+# --- after the write
+
+
+@pytest.fixture
+def written(site, firmware, monkeypatch):
+    """`satama flash` of a board whose self-test ends so."""
+
+    def flash(end, *words):
+        def commission(*_, **__):
+            if isinstance(end, Commissioned):
+                return end
+            raise end
+
+        monkeypatch.setattr(commands, "commission", commission)
+        with served(chip_for("esp32", NorFlash(4 << 20)), PtyDoor) as port:
+            return _run("flash", "-p", port.url, "-s", site, "-f", firmware, *words)
+
+    return flash
+
+
+@pytest.mark.parametrize(
+    "error, kind, what",
+    [
+        (LineError(Trouble("silent", "nothing answers at COM9 -> press RESET")), "silent", "nothing answers"),
+        (PortError("there is no port COM9 -> plug the cable in"), "port", "there is no port"),
+        (KeyboardInterrupt(), "interrupted", "stopped"),
+    ],
+)
+def test_a_board_that_is_silent_after_the_write_has_a_report_of_what_was_flashed(written, tmp_path, error, kind, what):
+    page, data = tmp_path / "box.html", tmp_path / "box.json"
+    plain = written(error, "--report", page, "--report", data, "--by", "Aino")
+    assert plain.exit_code == 1 and what in plain.stderr and "the board is written" in plain.stderr
+    assert f"report: {data}" in plain.stdout
+    report = json.loads(data.read_bytes())
+    assert (report["passed"], report["tests"], report["by"]) == (False, 0, "Aino")
+    assert report["gateway"]["gateway"] == "box-1" and report["gateway"]["mac"] == "24:0a:c4:12:34:56"
+    assert {region["name"]: region["kept"] for region in report["flashed"]["regions"]}["application"] is False
+    [check] = report["checks"]
+    assert check["state"] == "red" and what in check["what"] and check["advice"]
+    html = page.read_text()
+    assert "NOT PASSED: 1 red" in html and what in html and "24:0a:c4:12:34:56" in html and "Running for" not in html
+    result = _events(written(error, "--json"))[-1]
+    assert (result["event"], result["ok"], result["passed"], result["kind"]) == ("result", False, False, kind)
+    assert result["gateway"] == "box-1" and what in result["error"]
+
+
+def test_a_report_that_cannot_be_written_is_told_in_the_last_event(written, tmp_path, monkeypatch):
+    well = Commissioned({"gateway": "box-1", "passed": True, "checks": [{}]}, [])
+    full = Problems([Problem("box.html", None, "", "the file cannot be written: No space left on device", "free some")])
+
+    def no_room(*_):
+        raise full
+
+    monkeypatch.setattr("satama.commissioning.commands.write_whole", no_room)
+    last = _events(written(well, "--report", tmp_path / "box.html", "--json"))[-1]
+    assert (last["event"], last["ok"], last["passed"], last["kind"]) == ("result", False, True, "report")
+    assert "No space left" in last["error"]
+    plain = written(well, "--report", tmp_path / "box.html")
+    assert plain.exit_code == 1 and "No space left" in plain.stderr
+    assert "box-1: passed" in plain.stdout and "report:" not in plain.stdout
+
+
+@pytest.mark.parametrize("command", ["flash", "selftest"])
+def test_every_line_for_tools_is_an_event(tmp_path, command):
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[site]\n")
+    result = _run(command, "--port", "x", "--site", wrong, "--json")
+    [event] = _events(result)
+    assert (event["event"], event["ok"], event["kind"]) == ("result", False, "site")
+    assert result.exit_code == 2 and event["problems"][0]["file"].endswith("wrong.toml")
+
+
+def test_reports_are_looked_at_before_anything_is_done(site, tmp_path):
+    for words in (["--report", "x.pdf"], ["--report", tmp_path], ["--report", tmp_path / "none" / "x.html"]):
+        for command in ("flash", "selftest"):
+            result = _run(command, "--port", "x", "--site", site, *words)
+            assert result.exit_code == 2 and " -> " in result.stderr
+    folder = tmp_path / "folder.html"
+    folder.mkdir()
+    assert "is a folder" in _run("flash", "--port", "x", "--site", site, "--report", folder).stderr
+    assert "leave --no-test out" in _run("flash", "-p", "x", "-s", site, "--no-test", "-r", tmp_path / "a.html").stderr

@@ -5,6 +5,7 @@ import random
 import pytest
 from flash_bench import Record, board_of, chip_for, compiled_site, stock
 
+from satama.flashing import session
 from satama.flashing.errors import FlashError
 from satama.flashing.flash import flash
 from satama.flashing.partition_table import TABLE_AT
@@ -54,6 +55,11 @@ class Desk:
     def partition(self, name):
         at, size = self.plan.room(name)
         return slice(at, at + size)
+
+    def write_all(self):
+        """As a flash leaves it."""
+        for region in [*self.plan.regions, self.plan.table]:
+            self.flash.data[region.at : region.at + len(region.data)] = region.data
 
     def put_journal(self):
         """As a gateway leaves it: blocks with their mark, at the beginning and in its state ring."""
@@ -140,6 +146,8 @@ def test_a_journal_survives_a_stock_image_written_over_it(desk):
         image = stock("esp32")
         desk.flash.data[0x1000:0x9000] = image[:0x8000]
         done = desk.run(port.url)
+        assert any("whose gateway it does not say" in remark for remark in done.remarks)
+        assert desk.run(port.url).remarks == []
     assert done.journal_kept and desk.kept() == kept and desk.is_complete()
 
 
@@ -167,6 +175,7 @@ def test_a_chip_that_is_too_old_for_the_firmware(tmp_path):
         assert "the chip is revision v0.3" in desk.refused("wrong_revision", port.url)
 
 
+@pytest.mark.real_time
 def test_over_rfc2217_and_a_refused_board_goes_on_with_what_it_does(desk, tmp_path):
     starts = []
     other = compiled_site(tmp_path, gateway="box-2")
@@ -176,6 +185,27 @@ def test_over_rfc2217_and_a_refused_board_goes_on_with_what_it_does(desk, tmp_pa
         before = len(starts)
         desk.refused("other_gateway", port.url, compiled=other)
         assert port.chip.mode == "app" and len(starts) == before + 1
+
+
+def test_a_board_with_which_no_session_comes_about_goes_on_with_what_it_does(desk, monkeypatch):
+    """Ctrl-C while esptool connects: the chip is in its boot loader by then, at the worst with BOOT held down by the line."""
+    starts = []
+    detect = session.cmds.detect_chip
+
+    def pressed(port, *more):
+        detect(port, *more)
+        port.dtr = True
+        raise KeyboardInterrupt
+
+    desk.write_all()
+    with served(chip_for("esp32", desk.flash, on_app=lambda: starts.append(1)), Rfc2217Door) as port:
+        monkeypatch.setattr(session.cmds, "detect_chip", pressed)
+        assert "nothing to do" in desk.refused("interrupted", port.url)
+        assert port.chip.mode == "app" and len(starts) == 2
+    monkeypatch.setattr(session.cmds, "detect_chip", detect)
+    with served(chip_for("esp32", desk.flash, secure_boot=True), Rfc2217Door) as port:
+        desk.refused("locked", port.url)
+        assert port.chip.mode == "app"
 
 
 def test_a_refused_board_that_no_line_can_restart(desk, tmp_path):
@@ -199,6 +229,7 @@ def test_ports_that_do_not_work(desk):
             assert "another program uses" in desk.refused("port", port.url)
 
 
+@pytest.mark.real_time
 def test_nobody_answers(desk):
     with served(chip_for("esp32", desk.flash), PtyDoor) as port:
         desk.run(port.url)
@@ -218,6 +249,7 @@ def test_ctrl_c_before_and_after_something_was_changed(desk):
     assert desk.is_complete() and desk.starts()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("door", [PtyDoor, SocketDoor])
 def test_the_cable_is_pulled_and_the_same_command_is_run_again(desk, door):
     """A board that was ours: wherever it is cut, it starts either what it had or nothing, and keeps its journal."""

@@ -127,7 +127,7 @@ def test_a_file_that_is_not_there(tmp_path):
         load_stock(tmp_path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_nothing_that_is_read_raises_anything_else(data):
     whole = bytearray(stock())

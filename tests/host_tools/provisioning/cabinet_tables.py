@@ -46,6 +46,7 @@ class FakeWorkshop:
 
     fails   gateway -> sentence of its flash, or an exception
     red     gateway -> red checks
+    starts  port of each board that was looked at, was not the right one and was started again; "" if it was left
     """
 
     boards: list[str]
@@ -54,29 +55,36 @@ class FakeWorkshop:
     flashed: dict = field(default_factory=dict)
     keys: dict = field(default_factory=dict)
     ports: list = field(default_factory=list)
+    starts: list = field(default_factory=list)
+    firmware: dict = field(default_factory=lambda: {"version": "v1.26.1", "sha256": "ab" * 32})
 
     def prepare(self, order):
-        pass
+        return self.firmware
 
-    def identify(self, port, order, judge):
+    def identify(self, port, order, choose, leave=False):
         self.ports.append(port)
         mac = self.boards.pop(0)
         if not mac.count(":"):
             raise Failed(mac)
-        judge(mac)
+        self.starts.append("" if leave else port)
+        order = choose(mac)
+        self.starts.pop()
         self.mac = mac
-        return mac
+        return mac, order
+
+    def start(self, port, order):
+        self.starts.append(port)
 
     def flash(self, port, order, report):
         name = order.cabinet.gateway
         wrong = self.fails.get(name)
         if isinstance(wrong, BaseException):
             raise wrong
-        if wrong:
-            raise Failed(wrong)
+        if isinstance(wrong, str):
+            raise Failed(wrong, changed=True)
         self.flashed[name] = order.files
         self.keys[name] = order.compiled.credentials.client_key
-        return Done(self.mac, "esp32", {"version": "v1.26.1", "sha256": "ab" * 32}, ["filesystem"])
+        return Done(self.mac, "esp32", self.firmware, ["filesystem"])
 
     def selftest(self, port, order, done, report, folder):
         red = self.red.get(order.cabinet.gateway, [])

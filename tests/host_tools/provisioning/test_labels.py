@@ -131,7 +131,18 @@ def test_people_read_the_same_beside_it():
         assert right_of_code <= x and x + 0.6 * size * len(text) <= width and 0 < y < height - size * 0.7
 
 
-@settings(max_examples=60, deadline=None)
+def test_what_is_long_is_printed_smaller_and_what_has_no_room_is_seen_to_be_cut():
+    long = Label("s" * 32, "g" * 32, LABEL.mac, ("Työpajankatu 13, sisäpihan sähkökaappi, ovi B, avain huollossa 7",))
+    [(_, _, content)] = pages(labels.pdf(long))
+    said = [text for *_, text in texts(content)]
+    assert "".join(said).replace(" ", "") == "".join(["g" * 32, *long.lines, "s" * 32, long.mac]).replace(" ", "")
+    assert texts(content)[-1][2] > 5.5
+    [(_, _, content)] = pages(labels.sheet_pdf([long], Sheet(14, 4)))
+    said = [text for *_, text in texts(content)]
+    assert said[-2].endswith("…") and said[-1] == long.mac and "".join(said).startswith("g" * 32)
+
+
+@settings(max_examples=60)
 @given(
     st.text("abcdefghij-_.:9", min_size=1, max_size=32),
     st.text(min_size=0, max_size=80),
@@ -189,7 +200,14 @@ def test_text_is_escaped_and_what_has_no_letter_becomes_a_question_mark():
     page.text(1, 1, 5, "a(b)\\c\nК\u20ac")
     [(_, _, content)] = pages(write_pdf([page], "(title)\\"))
     assert texts(content)[0][3] == "a(b)\\c??\u20ac"
-    assert b"(\\(title\\)\\\\)" in objects(write_pdf([page], "(title)\\"))[5]
+    title = re.search(rb"/Title <feff([0-9a-f]+)>", objects(write_pdf([page], "(title) К€"))[5])
+    assert bytes.fromhex(title[1].decode()).decode("utf-16-be") == "(title) К€"
+
+
+def test_letters_that_come_in_two_parts_are_printed_as_one():
+    """As macOS writes them; a blank that does not break is a blank."""
+    [(_, _, content)] = pages(labels.pdf(Label("s", "cab", LABEL.mac, ("pa\u0308a\u0308ty\u00a04",))))
+    assert "pääty 4" in [text for *_, text in texts(content)]
 
 
 def test_the_same_labels_give_the_same_bytes():

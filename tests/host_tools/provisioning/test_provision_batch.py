@@ -11,9 +11,13 @@ from cabinet_tables import PLAIN, SHARED, TLS, WIFI, FakeWorkshop, mac, write_si
 from typer.testing import CliRunner
 
 from satama.cli import app
+from satama.problems import Problem, Problems
 from satama.provisioning import commands
 from satama.provisioning.bench import WaitingBench
+from satama.provisioning.broker_files import is_hash_of
+from satama.provisioning.one_run import one_run
 from satama.provisioning.records import Records
+from satama.provisioning.workshop import Failed
 from satama_sim.authority import Authority
 
 RUN = CliRunner()
@@ -87,8 +91,10 @@ def test_a_failure_does_not_stop_the_others_and_resume_does_only_what_is_left(fo
     events = provision(table, "--resume")
     assert [*workshop.flashed] == ["cab-2"] and events[-1]["kept"] == 2
     assert {"event": "kept", "gateways": ["cab-1", "cab-3"]} in events
-    workshop = bench()
-    assert provision(table, "--resume")[-1]["kept"] == 3 and not workshop.ports
+    workshop = bench(firmware={"version": "v1.27.0", "sha256": "cd" * 32})
+    events = provision(table, "--resume")
+    assert events[-1]["kept"] == 3 and not workshop.ports
+    assert any("cab-1, cab-2, cab-3: done with another MicroPython" in e.get("what", "") for e in events)
 
 
 def test_a_second_run_must_say_what_it_means(folder, bench):
@@ -127,7 +133,8 @@ def test_a_batch_that_was_cut_off_goes_on(folder, bench, end):
     else:
         bench(1, 2, 3, fails={"cab-2": end})
         done = provision(table, code=1)[-1]
-        assert done["left"] == ["cab-2", "cab-3"] and done["ended"] == "interrupted"
+        assert done["left"] == ["cab-2", "cab-3"]
+        assert done["ended"] == "interrupted; cab-2: its board may be half written; it can be flashed again at any time"
     workshop = bench(2, 3)
     events = provision(table, "--resume")
     assert [*workshop.flashed] == ["cab-2", "cab-3"]
@@ -138,6 +145,17 @@ def test_a_batch_that_was_cut_off_goes_on(folder, bench, end):
     record = Records(folder / "cabinets.records")
     assert len(record.notes) == len(notes) and [row["result"] for row in record.lines[-4:]] == ["begun", "flashed"] * 2
     assert record.latest("cab-2")["result"] == record.latest("cab-3")["result"] == "flashed"
+
+
+def test_a_board_that_was_cut_off_in_its_second_flash_is_not_taken_for_done(folder, bench):
+    bench(1, 2, 3)
+    table = three(folder)
+    provision(table)
+    bench(1, 2, fails={"cab-2": KeyboardInterrupt()})
+    provision(table, "--again", code=1)
+    assert "3 of the 3 cabinets are flashed" in provision(table, code=2)[-1]["problems"][0]["what"]
+    workshop = bench(2)
+    assert provision(table, "--resume")[-1]["kept"] == 2 and [*workshop.flashed] == ["cab-2"]
 
 
 def test_what_is_told_as_done_is_on_the_disk(folder, bench, monkeypatch):
@@ -181,7 +199,7 @@ def test_a_board_that_is_a_cabinet_already_does_not_become_another(folder, bench
 
 
 def test_nobody_comes_with_another_board(folder, bench, monkeypatch):
-    bench(*[1] * 200)
+    workshop = bench(*[1] * 200)
     seconds = itertools.count()
 
     def waiting(port, wait_s, yes, report):
@@ -190,6 +208,10 @@ def test_nobody_comes_with_another_board(folder, bench, monkeypatch):
     monkeypatch.setattr(commands, "_bench", waiting)
     done = provision(three(folder), code=1)[-1]
     assert done["flashed"] == ["cab-1"] and done["left"] == ["cab-2", "cab-3"]
+    first, *others, last = workshop.starts
+    assert first == last == PORT and len(others) > 3 and not any(others), (
+        "each start that is cut off counts as a failure"
+    )
     assert f"this board, MAC {mac(1)}, is cab-1 by the record" in done["ended"] and "--resume" in done["ended"]
 
 
@@ -219,6 +241,68 @@ def test_a_board_may_be_made_another_cabinet_by_its_mac(folder, bench):
     workshop = bench(2)
     provision(table)
     assert [*workshop.flashed] == ["cab-9"]
+
+
+def test_a_row_that_names_another_board_now_does_not_get_the_old_one(folder, bench):
+    bench(1)
+    provision(write_table(folder, "gateway,site", "cab-1,site.toml"))
+    table = write_table(folder, "gateway,site,mac", f"cab-1,site.toml,{mac(7)}")
+    workshop = bench(1, 7)
+    events = provision(table, "--again")
+    assert workshop.ports == [PORT, PORT] and rows(folder)[-1]["mac"] == mac(7)
+    assert any("cab-1 was the board with MAC 24:0a:c4:00:00:01" in e.get("what", "") for e in events)
+
+
+def test_boards_that_are_flashed_again_may_come_in_any_order(folder, bench):
+    bench(1, 2, 3)
+    provision(three(folder))
+    bench(3, 1, 2)
+    provision(three(folder), "--again")
+    assert [(row["gateway"], row["mac"]) for row in rows(folder)[-6::2]] == [(f"cab-{n}", mac(n)) for n in (3, 1, 2)]
+
+
+def test_a_board_that_was_refused_as_it_was_is_nobodys(folder, bench):
+    bench(1, 2, 3)
+    table = three(folder)
+    assert provision(table, "--wait", "1")[-1]["ok"]
+    more = write_table(folder, "gateway,site", "cab-4,site.toml", "cab-5,site.toml", name="more.csv")
+    same = ["--records", str(folder / "cabinets.records")]
+    workshop = bench(4, 4, fails={"cab-4": Failed("it was another gateway -> let it deliver first")})
+    done = provision(more, *same, code=1)[-1]
+    assert [*done["failed"]] == ["cab-4"] and done["flashed"] == ["cab-5"] == [*workshop.flashed]
+    owner = Records(folder / "cabinets.records").owner_of
+    assert owner(mac(4)) == "cab-5" and owner(mac(1)) == "cab-1"
+
+
+def test_a_board_that_could_not_be_flashed_again_is_still_what_it_was(folder, bench):
+    bench(1)
+    table = write_table(folder, "gateway,site,port", "cab-1,site.toml,COM1")
+    provision(table)
+    bench("nobody answers at COM1 -> hold BOOT")
+    provision(table, "--again", code=1)
+    record = Records(folder / "cabinets.records")
+    assert record.board_of("cab-1") == mac(1) and record.latest("cab-1")["result"] == "failed"
+    workshop = bench(1)
+    provision(table, "--resume")
+    assert [*workshop.flashed] == ["cab-1"]
+    bench(1, fails={"cab-1": "the cable broke -> again"})
+    provision(table, "--again", code=1)
+    assert not Records(folder / "cabinets.records").board_of("cab-1")
+
+
+def test_what_became_of_a_board_later_counts(folder, bench):
+    bench(1, 2)
+    table = write_table(folder, "gateway,site", "cab-1,site.toml", "cab-2,site.toml")
+    provision(table)
+    taken = write_table(folder, "gateway,site,mac", f"cab-9,site.toml,{mac(2)}", name="taken.csv")
+    same = ["--records", str(folder / "cabinets.records")]
+    bench(2)
+    provision(taken, *same)
+    words = ["labels", str(folder / "cabinets.records"), "--out", str(folder / "out"), "--json"]
+    assert json.loads(RUN.invoke(app, words).stdout)["labels"] == 2 and not (folder / "out" / "cab-2.png").exists()
+    workshop = bench(5)
+    provision(table, "--resume")
+    assert [*workshop.flashed] == ["cab-2"]
 
 
 def test_a_board_that_does_not_answer_fails_alone_where_each_has_its_port(folder, bench):
@@ -264,6 +348,54 @@ def test_a_record_that_cannot_be_written_stops_before_the_first_board(folder, be
     assert "record" in told[-1]["problems"][0]["what"] and not workshop.ports
 
 
+def test_two_runs_do_not_write_one_record(folder, bench):
+    workshop = bench(1, 2, 3)
+    with Records(folder / "cabinets.records").held():
+        told = provision(three(folder), code=2)[-1]["problems"][0]
+    assert "another run is writing the record" in told["what"] and "--records" in told["hint"] and not workshop.ports
+    with one_run(folder / "secrets", "them", ""):
+        told = provision(three(folder), "--make-passwords", str(folder / "secrets"), code=2)[-1]["problems"][0]
+    assert "another run is writing these credentials" in told["what"] and not workshop.ports
+    stale = Records(folder / "cabinets.records")
+    provision(three(folder))
+    with pytest.raises(Problems, match="another run has written to the record meanwhile"), stale.held():
+        pass
+
+
+def test_a_record_that_cannot_be_written_any_more_ends_the_batch_and_the_sum_is_told(folder, bench, monkeypatch):
+    bench(1, 2, 3, fails={"cab-2": "the cable broke -> again"})
+    real = os.fsync
+
+    def full(number):
+        if '"cab-2"' in (folder / "cabinets.records" / "records.jsonl").read_text():
+            raise OSError(28, "No space left on device")
+        real(number)
+
+    monkeypatch.setattr("satama.provisioning.records.os.fsync", full)
+    done = provision(three(folder), code=1)[-1]
+    assert done["flashed"] == ["cab-1"] and done["left"] == ["cab-2", "cab-3"] and "No space left" in done["ended"]
+
+
+def test_lines_that_this_version_does_not_know_are_told_as_such(folder, bench):
+    bench(1, 2, 3)
+    table = three(folder)
+    provision(table)
+    path = folder / "cabinets.records" / "records.jsonl"
+    odd = [{"result": "moved", "gateway": "cab-1", "tool": "9.0"}, {"result": "flashed", "gateway": "../cab-1"}]
+    path.write_text(path.read_text() + "".join(json.dumps(row) + "\n" for row in odd) + "[" * 9999 + "\n")
+    record = Records(folder / "cabinets.records")
+    said = [note.what for note in record.notes]
+    assert "of another version of satama (9.0)" in said[0] and all("damaged" in what for what in said[1:])
+    assert len(said) == 3 and len(record.lines) == 6
+
+
+def test_ctrl_c_before_the_first_board_is_told(folder, bench, monkeypatch):
+    workshop = bench(1, 2, 3)
+    workshop.prepare = lambda order: (_ for _ in ()).throw(KeyboardInterrupt)
+    told = provision(three(folder), code=1)[-1]
+    assert told["event"] == "result" and "before the first board was touched" in told["problems"][0]["what"]
+
+
 def test_a_lost_or_damaged_key_of_the_seals_is_no_reason_to_trust_them(folder, bench):
     bench(1, 2, 3)
     table = three(folder)
@@ -274,8 +406,8 @@ def test_a_lost_or_damaged_key_of_the_seals_is_no_reason_to_trust_them(folder, b
     assert "cannot be read" in provision(table, "--resume", code=2)[-1]["problems"][0]["what"]
     key.unlink()
     workshop = bench(1, 2, 3)
-    provision(table, "--resume")
-    assert len(workshop.flashed) == 3
+    events = provision(table, "--resume")
+    assert len(workshop.flashed) == 3 and any("the key of the record's seals" in e.get("what", "") for e in events)
 
 
 # --- secrets
@@ -376,6 +508,21 @@ def test_a_forgotten_option_does_not_take_credentials_away(folder, bench):
     assert provision(table, "--resume", *option)[-1]["kept"] == 3
 
 
+def test_a_stolen_boards_password_opens_nothing_once_another_board_has_taken_its_place(folder, bench):
+    option = ["--make-passwords", str(folder / "secrets")]
+    bench(1, 2, 3)
+    provision(three(folder), *option)
+    path = folder / "secrets" / "gateways" / "cab-2.password"
+    stolen = path.read_text().strip()
+    path.rename(folder / "stolen.password")
+    workshop = bench(7)
+    events = provision(three(folder), *option, "--resume")
+    assert [*workshop.flashed] == ["cab-2"] and stolen.encode() not in b"".join(workshop.flashed["cab-2"].values())
+    assert any(f"cab-2 was the board with MAC {mac(2)}" in e.get("what", "") for e in events)
+    [line] = [one for one in (folder / "secrets" / "mosquitto.passwd").read_text().splitlines() if "cab-2:" in one]
+    assert is_hash_of(path.read_text().strip(), line[6:]) and not is_hash_of(stolen, line[6:])
+
+
 # --- labels
 
 
@@ -392,6 +539,21 @@ def test_labels_are_written_as_boards_are_done_and_printed_again_from_the_record
     assert (
         b"(cab-1)" in content and b"(Laituri 2)" in content and mac(2).encode() in content and b"cab-3" not in content
     )
+
+
+def test_labels_that_cannot_be_written_cost_no_board_and_no_sum(folder, bench, monkeypatch):
+    workshop = bench(1, 2, 3)
+    (folder / "labels").write_text("a file where the folder belongs")
+    told = provision(three(folder), "--labels", str(folder / "labels"), code=2)[-1]["problems"][0]
+    assert "the folder cannot be made" in told["what"] and not workshop.ports
+
+    def full(*_):
+        raise Problems([Problem("labels.pdf", None, "", "the file cannot be written: No space left on device")])
+
+    monkeypatch.setattr("satama.provisioning.label_files.write_whole", full)
+    events = provision(three(folder), "--labels", str(folder / "more"))
+    assert events[-1]["event"] == "result" and len(events[-1]["flashed"]) == 3
+    assert any("No space left" in event.get("what", "") for event in events)
 
 
 def test_labels_of_what_nobody_flashed_are_refused(folder, bench):

@@ -113,3 +113,27 @@ def test_a_port_that_stays_whatever_is_behind_it_is_looked_at_like_a_url(tmp_pat
     (tmp_path / "ttyS0").touch()  # a UART of this machine is never plugged in, nor told among those on USB
     bench = Ports(["COM1"]).waiting(str(tmp_path / "ttyS0"))
     assert bench.next_port(ONE) == bench.next_port(TWO) == str(tmp_path / "ttyS0")
+
+
+def test_a_port_that_comes_later_is_looked_at_then(tmp_path):
+    ports = Ports([])
+    path, sleep = tmp_path / "ttyAMA0", ports.sleep
+    ports.sleep = lambda seconds: (sleep(seconds), path.touch())
+    assert ports.waiting(str(path)).next_port(ONE) == str(path) and ports.now == 0.5
+
+
+def test_one_port_may_have_two_names(tmp_path):
+    assert Ports([], ["COM4"]).waiting("com4").next_port(ONE) == "COM4"
+    real, name = tmp_path / "ttyUSB0", tmp_path / "usb-bridge-01"
+    real.touch()
+    name.symlink_to(real)
+    ports = Ports([str(real)], [str(real)], [], [str(real)])
+    bench = ports.waiting(str(name))
+    assert bench.next_port(ONE) == bench.next_port(TWO) == str(real) and ports.now == 1.0  # it went and came again
+
+
+def test_what_is_waited_for_is_said_once():
+    bench = (ports := Ports([])).waiting("socket://bench:4000", wait_s=60)
+    for _ in range(5):
+        bench.next_port(ONE, "the same board")
+    assert ports.said == ["the same board: waiting for the board of cab-1 (row 2, Laituri 4) at socket://bench:4000"]

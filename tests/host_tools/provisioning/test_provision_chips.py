@@ -108,6 +108,24 @@ def test_firmware_that_does_not_do_is_refused_before_a_board_is_looked_at(tmp_pa
     assert "there is no port /dev/no-such-port" in done["failed"]["cab-1"]
 
 
+def test_a_board_with_another_chip_is_not_begun_and_can_become_its_own_cabinet(tmp_path, firmware):
+    write_site(tmp_path)
+    c3 = write_site(tmp_path, name="c3.toml")
+    c3.write_text(c3.read_text().replace("esp32-devkit", "esp32-c3-devkit"))
+    flash = NorFlash(4 << 20)
+    with served(Chip("esp32", flash, bytes.fromhex(MACS[0])), PtyDoor) as port:
+        table = read_table(write_table(tmp_path, "gateway,site", "cab-1,c3.toml", "cab-2,site.toml"))
+        first, second = (compile_cabinet(table, one, write_ids=False) for one in table.cabinets)
+        workshop = BoardWorkshop(Path(firmware))
+        workshop._firmware_for = lambda order: tmp_path / f"{order.compiled.board.chip}.bin"
+        for chip in ("esp32", "esp32c3"):
+            (tmp_path / f"{chip}.bin").write_bytes(stock_image(chip))
+        with pytest.raises(Failed, match="an ESP32 is connected, but the board esp32-c3-devkit has an ESP32-C3"):
+            workshop.identify(port.url, first, lambda mac: first)
+        assert workshop.identify(port.url, first, lambda mac: second)[1] is second
+    assert set(flash.data) == {0xFF}
+
+
 @pytest.mark.parametrize("door", [PtyDoor, SocketDoor])
 def test_a_board_that_is_looked_at_stays_as_it_is_and_can_be_flashed_at_once(tmp_path, firmware, door):
     write_site(tmp_path)
@@ -121,7 +139,7 @@ def test_a_board_that_is_looked_at_stays_as_it_is_and_can_be_flashed_at_once(tmp
     with served(Chip("esp32", flash, bytes.fromhex(MACS[0])), door) as port:
         with pytest.raises(Failed, match="not 24:0a:c4:00:00:01"):
             workshop.identify(port.url, order, no)
-        assert workshop.identify(port.url, order, lambda mac: None) == "24:0a:c4:00:00:01"
+        assert workshop.identify(port.url, order, lambda mac: order) == ("24:0a:c4:00:00:01", order)
         assert set(flash.data) == {0xFF}
         done = workshop.flash(port.url, order, progress.reporter(True))
     assert done.mac == "24:0a:c4:00:00:01" and "filesystem" in done.written

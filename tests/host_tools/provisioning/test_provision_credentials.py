@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from satama import certificates
 from satama.problems import Wrong
 from satama.provisioning import credentials
-from satama.provisioning.broker_files import is_hash_of, password_hash, write_access, write_passwords
+from satama.provisioning.broker_files import is_hash_of, other_topics, password_hash, write_access, write_passwords
 from satama.provisioning.cabinets import Cabinet, read_table
 from satama.provisioning.prepare import check_all, compile_cabinet
 from satama.provisioning.supply import Supply
@@ -128,11 +128,21 @@ def test_what_does_not_fit_is_refused_and_left_as_it_is(folder, ca):
         assert said in refused()
 
 
+def _deny(path, denied, allowed):
+    if path == denied:
+        raise PermissionError(13, "Permission denied")
+    with open(allowed, "rb") as file:
+        return file.read()
+
+
 def test_a_ca_that_is_of_no_use_is_refused(tmp_path, ca):
     assert "there is no ca.pem" in why(credentials.load_authority, tmp_path)
     certificate, key = ca.issued.write(tmp_path, "ca")
     key.write_bytes(ca.client("x").key_bytes())
     assert "is not the key of ca.pem" in why(credentials.load_authority, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "read_bytes", lambda path: _deny(path, key, certificate))
+        assert "ca.key cannot be read: Permission denied" in why(credentials.load_authority, tmp_path)
     key.write_text("no key")
     assert "cannot be read" in why(credentials.load_authority, tmp_path)
     certificate.write_bytes(ca.client("x").certificate_bytes())
@@ -172,7 +182,7 @@ def test_lines_of_others_stay_in_the_brokers_files(tmp_path):
     (tmp_path / "mosquitto.acl").write_text("topic read public/#\n\nuser team\ntopic read district/#\n")
     for _ in range(2):
         write_passwords(tmp_path, {"cab-1": "one", "cab-2": "two"})
-        write_access(tmp_path, {"cab-1": "district/v1/yard/cab-1"})
+        write_access(tmp_path, {"cab-1": ["district/v1/yard/cab-1"]})
     first, *rest = (tmp_path / "mosquitto.passwd").read_text().splitlines()
     assert first == "team:$7$101$AAAA$BBBB" and [line.partition(":")[0] for line in rest] == ["cab-1", "cab-2"]
     assert all(is_hash_of(p, line.partition(":")[2]) for p, line in zip(("one", "two"), rest, strict=True))
@@ -183,9 +193,45 @@ def test_lines_of_others_stay_in_the_brokers_files(tmp_path):
     lines = (tmp_path / "mosquitto.acl").read_text().splitlines()
     assert lines[:4] == ["topic read public/#", "", "user team", "topic read district/#"]
     mine = ["user cab-1", "topic write district/v1/yard/cab-1/#", "topic read district/v1/yard/cab-1/cmd/#"]
+    mine += ["topic read district/v1/yard/cab-1/certs/#"]
     assert lines[5:] == mine
-    write_access(tmp_path, {"cab-1": "district/v1/harbour/cab-1"})  # moved: no right to its old topic is left
-    assert "yard" not in (tmp_path / "mosquitto.acl").read_text()
+
+
+@pytest.mark.parametrize("user", ["cab-1", "handed in"])
+def test_a_gateway_that_moves_keeps_no_right_to_its_old_topic(tmp_path, user):
+    write_access(tmp_path, {user: ["district/v1/yard/cab-1"]})
+    with open(tmp_path / "mosquitto.acl", "a") as file:
+        file.write("topic read news/#\n\nuser team\ntopic write district/v1/yard/cab-1/#\n")
+    write_access(tmp_path, {user: ["district/v1/harbour/cab-1"]})
+    mine, _, others = (tmp_path / "mosquitto.acl").read_text().partition("user team\n")
+    assert "yard" not in mine and "topic read news/#" in mine and others == "topic write district/v1/yard/cab-1/#\n"
+
+
+def test_a_user_of_several_gateways_speaks_for_each_and_what_else_he_may_is_told(tmp_path):
+    write_access(tmp_path, {"both": ["district/v1/yard/cab-1", "district/v1/yard/cab-2"]})
+    lines = (tmp_path / "mosquitto.acl").read_text().splitlines()
+    assert len([line for line in lines if line.startswith("topic write")]) == 2 and len(lines) == 7
+    topics = {"both": ["district/v1/yard/cab-3"], "new": ["district/v1/yard/cab-4"]}
+    write_access(tmp_path, topics)
+    told = [("both", "district/v1/yard/cab-1"), ("both", "district/v1/yard/cab-2")]
+    assert other_topics(tmp_path, topics) == told and not other_topics(tmp_path, {"new": topics["new"]})
+
+
+def test_the_brokers_files_bear_the_users_that_a_table_brings(folder):
+    write_site(folder)
+    head = "gateway,site,mqtt_user,mqtt_password"
+    rows = ["cab-1,site.toml,all,x", "cab-2,site.toml,all,x", "cab-3,site.toml,a:b,y", "cab-4,site.toml,cab-5,z"]
+    table = read_table(write_table(folder, head, *rows, "cab-5,site.toml,,"))
+    orders, _ = check_all(table)
+    supply = Supply(passwords=folder)
+    problems = list(supply.check(table, orders))
+    assert [problem.line for problem in problems] == [4, 6]
+    assert "holds a colon" in problems[0].what and "row 5 logs in as that user already" in problems[1].what
+    assert not list(Supply().check(table, orders))
+    supply.tell_broker(orders[:2])
+    assert (folder / "mosquitto.acl").read_text().count("topic write") == 2
+    [note] = supply.doubts(orders[:1])
+    assert "user all may publish under district/v1/yard/cab-2, too" in note.what
 
 
 def test_hashes_are_those_of_mosquitto():
@@ -227,6 +273,20 @@ def test_a_certificate_for_a_site_without_tls_is_refused_before_one_is_made(fold
     orders, _ = check_all(table)
     [problem] = Supply(credentials.load_authority(folder)).check(table, orders)
     assert problem.line == 2 and "needs TLS" in problem.what and not (folder / "gateways").exists()
+
+
+@posix
+def test_secrets_that_others_may_read_are_told(folder):
+    write_site(folder)
+    table = read_table(write_table(folder, "gateway,site", "cab-1,site.toml"))
+    orders, _ = check_all(table)
+    authority, passwords = Supply(credentials.load_authority(folder)), Supply(passwords=folder)
+    passwords.supplied(table.cabinets[0])
+    (folder / "ca.key").chmod(0o600)
+    assert not [*authority.exposed(orders), *passwords.exposed(orders)]
+    (folder / "ca.key").chmod(0o640)
+    (folder / "gateways" / "cab-1.password").chmod(0o604)
+    assert ["chmod 600" in note.hint for note in (*authority.exposed(orders), *passwords.exposed(orders))] == [True] * 2
 
 
 def test_openssl_takes_the_certificate_for_a_client(folder, ca):

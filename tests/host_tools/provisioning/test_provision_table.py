@@ -73,6 +73,8 @@ def test_a_cell_over_two_lines_does_not_shift_the_rows_that_are_told(folder):
         ("gateway,site,wifi_password", "cab-1,site.toml,short", "wifi_password", "8 to 63 characters"),
         ("gateway,site,location", "cab-1,site.toml," + "x" * 81, "location", "too long for a label"),
         ("gateway,site,location", "cab-1,site.toml,a\x07b", "location", "control character"),
+        ("gateway,site,location", "cab-1,site.toml,a\x9b31mb", "location", "control character"),
+        ("gateway,site", f"cab-1,{'x' * 300}.toml", "site", "there is no file"),
         ("gateway,site", "cab-1,site.toml,more", "", "3 cells"),
     ],
 )  # fmt: skip
@@ -89,6 +91,7 @@ def test_a_wrong_cell_is_told_with_its_row_and_column(folder, head, row, column,
         ("gateway,site,wifi key,client key", "did you mean 'client_key'"),
         ("gateway,site,api_token", "sounds like a secret"),
         ("gateway,site,WLAN-Passwort", "sounds like a secret"),
+        ("gateway,site,Salasana", "sounds like a secret"),
         ("gateway,location", "column 'site' is missing"),
         ("gateway,site,site", "stands there twice"),
     ],
@@ -134,6 +137,18 @@ def test_a_table_that_is_not_there_names_its_neighbours(folder):
     assert "did you mean 'cabinets.csv'" in one(folder / "cabinet.csv")[2]
 
 
+def test_a_user_has_one_password(folder):
+    rows = ["a,site.toml,u,one", "b,site.toml,u,one", "c,site.toml,u,two", "d,site.toml,v,two"]
+    line, key, text = one(write_table(folder, "gateway,site,mqtt_user,mqtt_password", *rows))
+    assert (line, key) == (4, "mqtt_password") and "has another one in row 2" in text
+
+
+def test_a_table_that_no_bench_flashes_is_refused_before_its_rows_are_looked_at(folder):
+    rows = [f"c{n},nowhere.toml" for n in range(1001)]
+    line, _, text = one(write_table(folder, "gateway,site", *rows))
+    assert line == 1002 and "1001 rows, and at most 1000" in text
+
+
 def test_shared_secrets_are_noted(folder):
     write_site(folder, PLAIN + '\nuser = "all"\npassword = "the-same-for-all"')
     table = read_table(write_table(folder, "gateway,site", "cab-1,site.toml", "cab-2,site.toml"))
@@ -145,10 +160,17 @@ def test_shared_secrets_are_noted(folder):
     write_site(folder)
     table = read_table(write_table(
         folder, "gateway,site,mqtt_user,mqtt_password,location", "cab-1,site.toml,u,one-for-two,",
-        "cab-2,site.toml,v,one-for-two,Кал", "cab-3,site.toml,v, blanks ,",
+        "cab-2,site.toml,v,one-for-two,Кал", "cab-3,site.toml,w, blanks ,pa\u0308ss\u00a0a",
     ))  # fmt: skip
     assert sorted((n.line, n.key) for n in table.notes) == [(3, "location"), (3, "mqtt_password"), (4, "mqtt_password")]
     assert "one-for-two" not in "".join(map(str, table.notes))
+
+
+def test_a_port_of_two_rows_is_noted(folder):
+    table = read_table(
+        write_table(folder, "gateway,site,port", "a,site.toml,COM3", "b,site.toml,COM4", "c,site.toml,COM3")
+    )
+    assert [(note.line, note.key) for note in table.notes] == [(4, "port")] and "row 2" in table.notes[0].what
 
 
 def test_a_table_of_passwords_that_others_may_read_is_noted(folder):

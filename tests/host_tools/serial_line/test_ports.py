@@ -131,7 +131,7 @@ def test_a_cable_that_is_pulled_is_told(server):
     url = f"socket://{_address(server)}"
     with open_port(url) as port:
         server.accept()[0].close()
-        with pytest.raises(PortError, match=r"the connection of .* broke -> "), ports.told(url):
+        with pytest.raises(PortError, match=r"the connection to .* broke -> "), ports.told(url):
             while True:
                 port.read(1)
 

@@ -92,3 +92,28 @@ time.sleep(60)
     board.power_on()
     board.run(0.5)
     assert board.said("found")[-1] == "0"
+
+
+POSTS = """
+from machine import Pin
+seen = 0
+def count(pin):
+    global seen
+    seen += 1
+    lamp.value(seen & 1)
+lamp = Pin(2, Pin.OUT)
+Pin(32, Pin.IN).irq(count, Pin.IRQ_FALLING)
+for _ in range(6000):
+    lamp.value(1)
+print("seen", seen)
+"""
+
+
+def test_interrupts_are_served_to_the_end_while_only_outputs_are_set(lab):
+    board = lab(POSTS)
+    times = [START_US + 100_000 + 5_000 * n for n in range(20)]
+    board.pulses(32, times)
+    assert board.costs["pin_us"] * 6000 > 300_000  # it goes on for longer than the pulses
+    board.run(1)
+    assert board.said("seen") == ["20"]
+    assert board.board.pins.lost_interrupts == 0

@@ -159,3 +159,10 @@ def test_keys_that_come_faster_than_the_line_keep_their_order(typed):
     keys = typed("")
     keys.lab.board.send_console(b"a = 'first'   # and a long remark, which takes its time on the wire\r")
     assert keys(b"a\r").endswith("'first'\n>>> ")
+
+
+def test_what_is_no_text_is_an_error_and_the_prompt_lives_on(typed):
+    keys = typed("")
+    assert "SyntaxError" in keys(b"\xff\xfequay\x80\r")
+    assert "NameError" in keys(b"\x05quay\xef\xb1\r\x04")
+    assert keys(b"2 + 2\r").endswith("\r\n4\n>>> ")

@@ -2,6 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from lab import START_US, WIFI_UP, Server, echo
@@ -106,7 +110,7 @@ def test_a_vm_that_is_killed_from_outside_is_an_error_in_a_sentence(lab):
     board = lab("import time\nprint('up')\nwhile True:\n    time.sleep_ms(10)\n")
     board.run(1)
     os.kill(board.board._vm._process.pid, signal.SIGKILL)
-    with pytest.raises(SimError, match=r"the MicroPython process ended.*console"):
+    with pytest.raises(SimError, match=r"the MicroPython process ended.*; the last that it printed: up$"):
         board.run(5)
     board.power_off()
     board.power_on()
@@ -234,3 +238,27 @@ def test_the_children_are_gone_with_the_lab(lab):
     board.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+HOST = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from lab import Lab
+lab = Lab("print('up')\\nwhile True: pass\\n", silence_s=60)
+print(lab.board._vm._process.pid, flush=True)
+lab.run(5)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process by the end of a pipe")
+def test_a_vm_that_hangs_ends_with_its_host_even_when_that_is_killed():
+    words = [sys.executable, "-c", HOST, str(Path(__file__).parent)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as host:
+        vm = Path("/proc", host.stdout.readline().strip(), "stat")
+        time.sleep(0.5)  # by then it computes
+        assert vm.exists()
+        host.kill()
+    end = time.monotonic() + 20
+    while vm.exists() and vm.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < end
+        time.sleep(0.02)

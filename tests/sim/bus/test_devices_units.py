@@ -163,7 +163,7 @@ ANY_BUS = units()
 
 
 @given(st.binary(max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_with_a_good_checksum_are_borne(body):
     bus = ANY_BUS
     for unit in (1, 3, 12):

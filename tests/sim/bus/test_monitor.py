@@ -197,3 +197,13 @@ def test_noise_befalls_both_directions():
     master.send()
     master.wait(ANSWERED)
     assert master.uart.read(100) == REPLY
+
+
+def test_of_a_program_that_never_stops_to_send_the_line_takes_what_it_can_carry():
+    master = Master()
+    master.send()
+    for _ in range(50):
+        master.bus.join(bytes(4096))
+        master.wait(1_000)
+    assert len(master.bus._frame) < 10_000
+    assert master.bus._busy_until < master.timeline.now_us + 10_000_000

@@ -131,6 +131,12 @@ def test_a_pulled_plug_is_silent(h1):
     assert len(TELEGRAM.findall(h1.hear(30))) == 3
 
 
+def test_a_device_that_was_taken_off_leaves_the_wire_to_another(h1):
+    h1.hear(30)
+    h1.line.close()
+    assert h1.hear(30) == b"" and h1.timeline.next_us() is None
+
+
 def test_what_nobody_reads_stays_bounded(h1):
     h1.timeline.run_to(3_600_000_000)
     assert h1.uart.any() == 4096 + h1.uart.FIFO and len(h1.uart._arriving) <= 1

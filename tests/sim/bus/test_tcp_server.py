@@ -142,7 +142,7 @@ ANY = Lan()
 
 
 @given(st.lists(st.binary(max_size=20), max_size=4), st.binary(min_size=1, max_size=30))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_are_borne(segments, pdu):
     client = ANY.client()
     client.answers(adu(1, 1, pdu), *segments)
@@ -182,6 +182,18 @@ def test_a_server_that_does_not_listen_refuses_and_so_does_a_full_one(lan):
     lan.server.listening = True
     clients = [lan.client() for _ in range(lan.server.MOST_CONNECTIONS + 1)]
     assert [client.open for client in clients] == [True] * lan.server.MOST_CONNECTIONS + [False]
+
+
+def test_connections_of_boards_that_lost_their_power_make_room(lan):
+    lost = [lan.client() for _ in range(lan.server.MOST_CONNECTIONS)]
+    for client in lost:
+        client.peer.vanish()
+    assert not lan.client().open
+    lan.wait(lan.server.UNUSED_US)
+    again = lan.client()
+    assert again.open and lan.server.connections == lan.server.MOST_CONNECTIONS
+    assert lan.client().open  # another one of those that are gone goes for it
+    assert again.answers(read(1))
 
 
 def test_faults_run_over_whole_answers(lan):

@@ -201,7 +201,7 @@ def test_any_bytes_as_a_table_end_in_a_table_or_in_words(data):
         read_table(data, FLASH)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 0x40), st.integers(0, 255))
 def test_any_byte_in_a_header_ends_in_a_boot_or_in_words(at, value):
     content = bytearray(flashed("esp32", FLASH).data)

@@ -1,6 +1,8 @@
 """The doors by pyserial, with an application behind them that echoes."""
 
+import contextlib
 import os
+import socket
 import threading
 import time
 
@@ -51,6 +53,30 @@ def test_the_application_is_heard_and_hears_every_byte(door, echo):
     with served(echo, door) as one, open_port(one) as port:
         assert converse(port, ALL_BYTES * 3) == ALL_BYTES * 3
     assert echo.mode == "app"
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"\xff\xfa\x2c\x01\x00\xff\xf0",  # a baud rate of one byte
+        b"\xff\xfa\x2c\xff\xf0",  # an option without its command
+        b"\xff\xfa\x2c\x05\xff\xf0",  # a command without its value
+        b"\xff\xfa\x2c\x04\x7d\xff\xf0",  # 125 stop bits
+        b"\xff\xfa\x2c" + b"x" * 10_000,  # one that never ends
+        b"\xff\xfa\xff\xf0\xff\xfd",
+        b"\xff\xff\xff\xfb\xff\xfe\xff",
+    ],
+)
+def test_nonsense_in_the_place_of_settings_costs_the_host_its_connection_at_most(nonsense, echo):
+    with served(echo, Rfc2217Door) as one:
+        port = int(one.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as host, contextlib.suppress(ConnectionError):
+            host.sendall(nonsense)
+            host.shutdown(socket.SHUT_WR)
+            while host.recv(4096):
+                pass
+        with open_port(one) as again:
+            assert converse(again, b"quay") == b"quay"
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -111,6 +111,7 @@ def test_without_the_stub(kind, tmp_path):
     assert starts == ["app", *["download", "app"] * 3]
 
 
+@pytest.mark.real_time
 def test_over_rfc_2217_the_lines_reset_the_chip():
     chip, starts = power_up("esp32", flashed("esp32", FLASH))
     with served(chip, Rfc2217Door) as port:
@@ -118,6 +119,7 @@ def test_over_rfc_2217_the_lines_reset_the_chip():
     assert starts == ["app", "download", "app"] and chip.mode == "app"
 
 
+@pytest.mark.real_time
 def test_over_rfc_2217_to_the_chips_own_usb():
     chip, starts = power_up("esp32c3", flashed("esp32c3", FLASH), usb_jtag=True)
     with served(chip, Rfc2217Door) as port:

@@ -84,7 +84,7 @@ def test_unknown_commands_are_refused():
     host.ask(Op.READ_FLASH_SLOW, bytes(8), expect=0xFF)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from([*Op, 0x55]), st.binary(max_size=48)), max_size=6), st.booleans())
 def test_any_command_with_any_data_is_answered_and_never_ends_the_chip(commands, stub):
     host = Host().stub() if stub else Host().download()

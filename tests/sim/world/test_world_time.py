@@ -53,7 +53,7 @@ def test_same_seed_same_world():
     assert snapshot(first) != snapshot(other)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(st.integers(1, 50_000 * SECOND), max_size=25))
 def test_split_of_time_is_irrelevant(moments):
     walked, leapt = build_world(SITE, 7, JUNE), build_world(SITE, 7, JUNE)

@@ -94,7 +94,7 @@ def report(error):
         for line in text.getvalue().split("\n")[:-1]:
             if _HERE not in line:
                 print(line)
-    except MemoryError:
+    except (MemoryError, UnicodeError):  # no room to sift it, or it names what is no text
         sys.print_exception(error)
 
 

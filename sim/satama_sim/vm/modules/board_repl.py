@@ -18,7 +18,10 @@ _COMPOUND = ("@", "if ", "for ", "while ", "with ", "def ", "class ", "try:", "a
 
 def run(raw):
     """Until somebody wants a soft reset. `raw`: the mode before the last one, which outlives it."""
-    _Repl(raw).run()
+    try:
+        _Repl(raw).run()
+    except MemoryError as error:  # what was typed fills the heap: it begins anew
+        report(error)
 
 
 class _Repl:
@@ -82,7 +85,7 @@ class _Repl:
             key = self._key()
             if key in (13, 10):
                 _say("\r\n")
-                return line.decode(), key
+                return _text(line), key
             if key == _CTRL_C or not line and key in (_CTRL_A, _CTRL_B, _CTRL_D, _CTRL_E):
                 _say("\r\n")
                 return "", key
@@ -163,6 +166,14 @@ class _Repl:
             source.append(key)
             if len(source) % _WINDOW == 0:
                 _say("\x01")
+
+
+def _text(line):
+    """What is no UTF-8 becomes what no program can hold: a SyntaxError."""
+    try:
+        return line.decode()
+    except UnicodeError:
+        return "".join([chr(byte) if byte < 128 else "?" for byte in line])
 
 
 def _unfinished(text):

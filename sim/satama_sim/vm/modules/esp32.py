@@ -12,6 +12,7 @@ _seek, _read_into = _chip.seek, _chip.readinto
 HEAP_DATA = 4
 HEAP_EXEC = 1
 _NOT_FOUND = -0x1102  # ESP_ERR_NVS_NOT_FOUND
+_NO_ROOM = -0x1105  # ESP_ERR_NVS_NOT_ENOUGH_SPACE
 
 
 def idf_heap_info(capabilities):
@@ -35,7 +36,7 @@ class NVS:
     def set_i32(self, key, value):
         if not -0x80000000 <= value <= 0x7FFFFFFF:
             raise OverflowError("overflow converting long int to machine word")
-        link.call(35, 0, self._prefix + _short(key) + b"\0" + struct.pack("<i", value))
+        self._set(key, 0, struct.pack("<i", value))
 
     def get_blob(self, key, buffer):
         blob = self._get(key, 1)
@@ -45,9 +46,11 @@ class NVS:
         return len(blob)
 
     def set_blob(self, key, value):
-        link.call(
-            35, 1, self._prefix + _short(key) + b"\0" + (value.encode() if isinstance(value, str) else bytes(value))
-        )
+        self._set(key, 1, value.encode() if isinstance(value, str) else bytes(value))
+
+    def _set(self, key, kind, value):
+        if link.call(35, kind, self._prefix + _short(key) + b"\0" + value) < 0:
+            raise OSError(_NO_ROOM, "ESP_ERR_NVS_NOT_ENOUGH_SPACE")
 
     def erase_key(self, key):
         if link.call(36, 0, self._prefix + key.encode()) < 0:

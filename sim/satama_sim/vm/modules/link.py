@@ -38,16 +38,16 @@ def post(op, arg, data=b"", consequence=None):
     `consequence`: the time at which the world may answer it at the earliest (a frame that is sent: its end).
     """
     global _posted, quiet_until
-    end = _posted + 20 + len(data)
-    if end > len(_posts):
-        call(1)  # WAIT for nothing
-        end = 20 + len(data)
-    struct.pack_into("<HHIQI", _posts, end - 20 - len(data), op, 0x8000, arg, now, len(data))
-    if end <= len(_posts):
-        _posts[end - len(data) : end] = data
-        _posted = end
+    while _posted and _posted + 20 + len(data) > len(_posts):
+        call(1)  # WAIT for nothing; interrupts that are served then may post, too
+    at = _posted + 20
+    struct.pack_into("<HHIQI", _posts, _posted, op, 0x8000, arg, now, len(data))
+    if at + len(data) <= len(_posts):
+        _posts[at : at + len(data)] = data
+        _posted = at + len(data)
     else:
-        _out.write(_posts, 20)
+        _posted = 0
+        _out.write(_posts, at)
         _out.write(data)
     if consequence is not None and consequence < quiet_until:
         quiet_until = consequence
@@ -73,7 +73,8 @@ def call(op, arg=0, data=b""):
             _posted = 0
         _out.write(_head)
         _out.write(data)
-    _in.readinto(_answer)
+    if not _in.readinto(_answer):
+        raise SystemExit  # the host is gone: nothing is left to live for
     try:
         result, interrupts, ctrl_c, length = _read_head()
     except MemoryError:
