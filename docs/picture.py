@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from satama_sim import Cabinet
-from satama_sim.screen import BusView, DemoView, render
+from satama_sim.demo.screen import BusView, DemoView, render
 
 DOCS = Path(__file__).parent
 SITE = DOCS.parent / "sim" / "sites" / "demo.toml"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from satama import firmware  # noqa: F401  makes `gateway` importable
+from satama.core import firmware  # noqa: F401  makes `gateway` importable
 from satama_sim.broker.mosquitto import Mosquitto, MosquittoMissing
 from satama_sim.pytest_plugin import missing
 

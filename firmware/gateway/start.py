@@ -11,7 +11,8 @@ from gateway.service.health import Health
 _SITE = "site.bin"
 _SAFELY_WITHOUT = ("derived", "probes", "texts")
 # Importing makes MicroPython's table of names grow, by doubling: several KB in one piece, which a heap that is full of small lists does
-# not have any more. So all of it comes before the tables of the site, which says itself what it needs (host_tools/satama/firmware_modules.py).
+# not have any more. So all of it comes before the tables of the site, which says itself what it needs
+# (host_tools/satama/compiling/firmware_modules.py).
 AT_START_ONLY = ("core.site", "aliases", "wiring", "journal.recovery", "process.filters")
 NOW_AND_THEN = ("uplink.hello", "uplink.dns", "uplink.sntp", "uplink.time_judge")  # at a connect, once an hour
 

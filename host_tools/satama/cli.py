@@ -7,22 +7,22 @@ import sys
 
 import typer
 
-from . import (
-    __version__,
-    commands_certs,
-    commands_collect,
-    commands_decode,
-    commands_explain,
-    commands_plan,
-    commands_profiles,
-    commands_send_certs,
-    commands_site,
+from . import __version__
+from .commands import (
+    boards,
+    certs,
+    collect,
+    decode,
+    deploy,
+    explain,
+    flash,
+    plan,
+    profiles,
+    provision,
+    selftest,
+    send_certs,
+    site,
 )
-from .boards import commands as boards
-from .commissioning import commands as commissioning
-from .deploying import commands as deploying
-from .flashing import commands as flashing
-from .provisioning import commands as commands_provisioning
 
 app = typer.Typer(
     name="satama",
@@ -47,19 +47,19 @@ def _options(
     pass
 
 
-commands_site.register(app)
-commands_certs.register(app)
-commands_send_certs.register(app)
-commands_plan.register(app)
-commands_explain.register(app)
-commands_profiles.register(app)
+site.register(app)
+certs.register(app)
+send_certs.register(app)
+plan.register(app)
+explain.register(app)
+profiles.register(app)
 boards.register(app)
-commands_decode.register(app)
-commands_collect.register(app)
-flashing.register(app)
-commissioning.register(app)
-deploying.register(app)
-commands_provisioning.register(app)
+decode.register(app)
+collect.register(app)
+flash.register(app)
+selftest.register(app)
+deploy.register(app)
+provision.register(app)
 try:
     from satama_sim import commands as _simulation
 except ModuleNotFoundError as _error:  # installed without the extra

@@ -2,6 +2,6 @@
 
 from .board.board import SimError
 from .cabinet import Cabinet
-from .vm_path import VmMissing
+from .vm.path import VmMissing
 
 __all__ = ["Cabinet", "SimError", "VmMissing"]

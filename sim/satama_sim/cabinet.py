@@ -25,13 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from satama.boards.board import Board
-from satama.collector import Collector
-from satama.compiler import Compiled, compile_site
-from satama.image import device_files, filesystem
-from satama.places import FIRMWARE
-from satama.pulse_bounds import counters
+from satama.collecting.collector import Collector
+from satama.compiling.compiler import Compiled, compile_site
+from satama.core.places import FIRMWARE
+from satama.packing.image import device_files, filesystem
+from satama.planning.pulse_bounds import counters
 
-from . import umqtt
 from .authority import Issued
 from .board.board import SimBoard, SimError, Traits
 from .board.flash import NorFlash
@@ -40,14 +39,15 @@ from .board.radio import Radio
 from .broker.core import Broker, Message
 from .bus.rs485 import Rs485Bus
 from .chip.kinds import KINDS
-from .far_end import MQTTS, FrozenRelay, LiveRelay, SimulatedBroker, require_reachable
 from .module import Module
-from .net import Accept, NameServer, Network, TimeServer
-from .net_faults import NetworkFaults
+from .network.far_end import MQTTS, FrozenRelay, LiveRelay, SimulatedBroker, require_reachable
+from .network.faults import NetworkFaults
+from .network.net import Accept, NameServer, Network, TimeServer
+from .network.tls_end import TlsEnd, authority_der, simulated_server
 from .ports import PtyPort, SerialBus
 from .timeline import RealClock, Timeline, VirtualClock
-from .tls_end import TlsEnd, authority_der, simulated_server
-from .vm_path import VmMissing, find_vm
+from .vm import umqtt
+from .vm.path import VmMissing, find_vm
 from .wiring import Wiring
 from .world import build_world
 
@@ -163,7 +163,7 @@ class Cabinet:
                       flashed. Default: the simulator has flashed it, and nothing of a boot loader is there
         age           how long the chip claims to have been running at power on (ticks wrap after 12.4 days)
 
-        Raises satama.problems.Problems (the site file), VmMissing, UmqttMissing.
+        Raises satama.core.problems.Problems (the site file), VmMissing, UmqttMissing.
         """
         self.compiled: Compiled = compile_site(Path(site), write_ids=False)
         self.command = find_vm(vm)

@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from satama import places
+from satama.core import places
 
-from . import umqtt
 from .cabinet import Cabinet, microseconds
-from .desk_commands import board
-from .far_end import MQTTS, require_reachable
+from .desk.commands import board
+from .network.far_end import MQTTS, require_reachable
 from .options import BrokerOption, JsonOption, SeedOption, VmOption, explained
+from .vm import umqtt
 
 DEMO_SITE = places.SITES / "demo.toml"
 
@@ -119,7 +119,7 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """A cabinet alive in real time, and a screen of what arrives at the broker."""
-    from .demo import Demo
+    from .demo.demo import Demo
 
     with explained():
         length_us = microseconds(duration) if duration else None

@@ -11,15 +11,15 @@ from typing import Annotated
 
 import typer
 
-from satama.image import ImageError
-from satama.problems import Problems
+from satama.core.problems import Problems
+from satama.packing.image import ImageError
 
-from . import umqtt
 from .board.wait import SimError
 from .broker.serve import CannotListen
-from .far_end import FarEndError
+from .network.far_end import FarEndError
 from .ports import PortError
-from .vm_path import VmMissing
+from .vm import umqtt
+from .vm.path import VmMissing
 
 VmOption = Annotated[
     Path | None, typer.Option("--vm", help="a MicroPython unix executable instead of the pip package's")

@@ -41,8 +41,8 @@ def missing(reason: str) -> None:
 @pytest.fixture
 def cabinet(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
     """A function that starts a cabinet: cabinet(site, **options of satama_sim.Cabinet)."""
-    from satama_sim import Cabinet, VmMissing
-    from satama_sim.umqtt import UmqttMissing
+    from . import Cabinet, VmMissing
+    from .vm.umqtt import UmqttMissing
 
     started = []
 

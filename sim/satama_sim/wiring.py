@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from satama.compiler import Compiled
+from satama.compiling.compiler import Compiled
 
 from .board.board import SimBoard
 from .bus.devices import ModbusUnits
@@ -13,7 +13,7 @@ from .bus.monitor import BusMonitor
 from .bus.pushing import PushingLine
 from .bus.rs485 import Rs485Bus
 from .bus.tcp_server import ModbusTcpServer, RealModbusTcp
-from .net import Network
+from .network.net import Network
 from .ports import SerialBus
 from .timeline import RealClock, Timeline
 from .world import World

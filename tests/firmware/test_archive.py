@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from satama import slot_archive
 from satama.deploying.delta import MOST_COPIED, MOST_SENT, pieces, requests
+from satama.packing import slot_archive
 
 sys.path.append(str(Path(__file__).parents[2] / "firmware"))
 from archive import Archive

@@ -20,7 +20,7 @@ from gateway.process.counter import Counter, Jump
 from gateway.process.counters import Counters
 from gateway.service import exchange
 from satama_sim.pytest_plugin import missing
-from satama_sim.vm_path import VmMissing, find_vm
+from satama_sim.vm.path import VmMissing, find_vm
 
 LIMIT = 2**63 - 1
 EXCHANGED = quality.pack(quality.UNCERTAIN, quality.EXCHANGED)

@@ -16,7 +16,7 @@ from gateway.core.errors import SettingError
 from gateway.process import derived
 from gateway.process.derived import keeping
 from satama_sim.pytest_plugin import missing
-from satama_sim.vm_path import VmMissing, find_vm
+from satama_sim.vm.path import VmMissing, find_vm
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 

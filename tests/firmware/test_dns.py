@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.core.errors import FrameError
 from gateway.uplink import dns
-from satama_sim.net import Network
+from satama_sim.network.net import Network
 from satama_sim.timeline import Timeline
 
 NAME = "broker.example"

@@ -19,7 +19,7 @@ from modbus_exchanges import encoded, exchanges, on_rtu, on_tcp, refusal
 
 from satama_sim.bus.pushing import crc16_arc
 from satama_sim.pytest_plugin import missing
-from satama_sim.vm_path import VmMissing, find_vm
+from satama_sim.vm.path import VmMissing, find_vm
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.core import quality, site
 from gateway.core.errors import SettingError
-from satama.compiler import pack
+from satama.compiling.compiler import pack
 
 texts = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=8)
 values = st.recursive(st.integers(-(2**63), 2**63) | texts, lambda inner: st.lists(inner, max_size=5), max_leaves=30)

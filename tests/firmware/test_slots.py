@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from satama import slot_archive
+from satama.packing import slot_archive
 
 FIRMWARE = str(Path(__file__).parents[2] / "firmware")
 GOOD = {"a": slot_archive.pack({"site.bin": b"old"}), "b": slot_archive.pack({"site.bin": b"new"})}

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from satama_sim.pytest_plugin import missing
-from satama_sim.vm_path import VmMissing, find_vm
+from satama_sim.vm.path import VmMissing, find_vm
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 PLAYER = """

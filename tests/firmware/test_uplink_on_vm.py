@@ -9,7 +9,7 @@ from pathlib import Path
 
 from satama_sim.broker import packets as broker
 from satama_sim.pytest_plugin import missing
-from satama_sim.vm_path import VmMissing, find_vm
+from satama_sim.vm.path import VmMissing, find_vm
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 

@@ -6,7 +6,7 @@ import pytest
 from pymodbus.framer import FramerRTU
 from written_sites import device, rtu_site
 
-from satama.places import PROFILES
+from satama.core.places import PROFILES
 from satama_sim.bus.faults import only
 
 

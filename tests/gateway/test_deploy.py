@@ -5,12 +5,12 @@ import shutil
 
 import pytest
 
-from satama.compiler import compile_site
+from satama.compiling.compiler import compile_site
+from satama.core.places import FIRMWARE
+from satama.core.progress import Reporter
 from satama.deploying.deploy import DeployError, deploy
 from satama.deploying.identity import Wanted
-from satama.image import slot
-from satama.places import FIRMWARE
-from satama.progress import Reporter
+from satama.packing.image import slot
 from satama_sim import Cabinet
 from satama_sim.board.wait import SimError
 

@@ -7,8 +7,8 @@ from satama.cli import app
 from satama_sim.bench import drain
 from satama_sim.board.sockets import SEND_WINDOW
 from satama_sim.pytest_plugin import missing
-from satama_sim.umqtt import UmqttMissing
-from satama_sim.vm_path import VmMissing
+from satama_sim.vm.path import VmMissing
+from satama_sim.vm.umqtt import UmqttMissing
 
 
 def test_a_backlog_drains_ten_times_as_fast_as_packet_by_packet(request):

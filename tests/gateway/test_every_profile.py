@@ -4,7 +4,7 @@ import pytest
 from exact_values import assert_exact
 from written_sites import HEAD, device, rtu_site, tcp_bus
 
-from satama.profiles import list_profiles, load_profile
+from satama.profiles.library import list_profiles, load_profile
 
 MODBUS = [name for name in list_profiles() if load_profile(name).interface == "modbus"]
 AT_ONCE = 6

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_listeners import listening
 
-from satama.places import FIRMWARE
+from satama.core.places import FIRMWARE
 from satama_sim.vm.modules.ops import POWER_ON, SOFT, WATCHDOG
 
 SITES = Path(__file__).parents[2] / "sim" / "sites"

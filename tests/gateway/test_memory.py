@@ -1,7 +1,8 @@
 """What a site costs in RAM, so that it cannot grow unnoticed: counts, the same on every machine with the VM of the pip package.
 
-Whoever has to raise a bound says why in the commit. The chip's words are half as long: there demo.toml holds 203 KB after the start where
-the 64-bit VM says 296.
+The collector is a conservative one: what by chance looks like an address keeps some hundred bytes alive, once in many starts, so each
+bound of the heap lies some 800 bytes above what is usual. Whoever has to raise a bound says why in the commit. The chip's words are
+half as long: there demo.toml holds 203 KB after the start where the 64-bit VM says 296.
 
 Of that 4 KB are the filesystem out of which the application is read (firmware/archive.py), and some 60 KB are what it takes to lose no
 sample: a window of packets in flight with a strict parser in the place of umqtt's, a ring of blocks for each class with two cursors, a
@@ -16,8 +17,8 @@ from typing import NamedTuple
 
 import pytest
 
-from satama.image import application
-from satama.places import FIRMWARE
+from satama.core.places import FIRMWARE
+from satama.packing.image import application
 from satama_sim import Cabinet
 
 SITES = Path(__file__).parents[2] / "sim/sites"
@@ -71,9 +72,9 @@ class Bounds(NamedTuple):
 
 
 BOUNDS = {
-    "demo": Bounds(113300, 303000, 440),
-    "sdm630": Bounds(95900, 272600, 400),
-    "house": Bounds(99300, 269300, 400),
+    "demo": Bounds(113300, 303500, 440),
+    "sdm630": Bounds(95900, 273400, 400),
+    "house": Bounds(99300, 270000, 400),
 }
 
 

@@ -5,8 +5,8 @@ import time
 
 from exact_values import steady
 
-from satama.collector import Collector
-from satama_sim.subscriber import Subscriber
+from satama.collecting.collector import Collector
+from satama_sim.demo.subscriber import Subscriber
 
 STALL_BUDGET_MS = (
     100  # declared in docs/data-team.md: only the computing of a TLS handshake may hold up the buses for longer

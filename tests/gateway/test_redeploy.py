@@ -11,7 +11,7 @@ from exact_values import mantissa
 from written_sites import HEAD, RTU, device
 
 from gateway.core.short_name import short
-from satama.compiler import compile_site
+from satama.compiling.compiler import compile_site
 
 METER = "eastron-sdm120"
 PRIVACY = "\n[privacy.billing]\nfloor_s = 900\npseudonym = true\n"

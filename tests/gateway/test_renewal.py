@@ -9,7 +9,7 @@ import sys
 import pytest
 from test_tls import CLIENT, HOST, Yard, mosquitto
 
-from satama.places import FIRMWARE
+from satama.core.places import FIRMWARE
 from satama_sim.authority import DER, Authority
 from satama_sim.cabinet import Cabinet
 
@@ -212,7 +212,7 @@ def test_a_deploy_with_another_certificate_makes_the_kept_one_void(yard, ca):
         ca.client("tls-1").write(yard.folder, "client")
         from test_deploy import go, wanted
 
-        from satama.compiler import compile_site
+        from satama.compiling.compiler import compile_site
 
         go(cabinet, wanted(compile_site(yard.site), FIRMWARE))
         operator.wait_online()

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from satama_sim.broker import packets
-from satama_sim.subscriber import Subscriber
+from satama_sim.demo.subscriber import Subscriber
 
 
 def run(cabinet, site, **options):

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from satama.cli import app
-from satama.commissioning import commands
+from satama.commands import selftest as commands
 from satama.commissioning.after_flash import Commissioned
 from satama.commissioning.checklist import checklist
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from satama_sim.broker import packets
-from satama_sim.hostile import MALFORMED, Hostile
-from satama_sim.net_faults import DOWN, HALF_OPEN, RESET, SILENCE, UP
+from satama_sim.network.faults import DOWN, HALF_OPEN, RESET, SILENCE, UP
+from satama_sim.network.hostile import MALFORMED, Hostile
 
 SITE = Path(__file__).with_name("big-counters-site.toml")  # four streams, each 5 s
 PERIOD_S = 5

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from satama.compiler import compile_site, pack
-from satama_sim.hostile import Hostile
+from satama.compiling.compiler import compile_site, pack
+from satama_sim.network.hostile import Hostile
 
 SITE = Path(__file__).with_name("big-counters-site.toml")
 BROKER = "broker.test.example"

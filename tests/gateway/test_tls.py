@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from satama.cli import app
-from satama.places import BOARDS
+from satama.core.places import BOARDS
 from satama_sim.authority import Authority
 from satama_sim.broker.iotcore import Iotcore
 from satama_sim.broker.mosquitto import Mosquitto, MosquittoMissing

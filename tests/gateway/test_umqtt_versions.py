@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from client_program import firmware, run_to_end
 
-from satama_sim import umqtt
+from satama_sim.vm import umqtt
 
 DOUBLES = Path(__file__).with_name("umqtt_doubles")
 VERSIONS = ["1.3.4", "1.4.0", "1.8.0"]

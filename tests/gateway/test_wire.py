@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from exact_values import assert_exact
 
-from satama.senml import decode
+from satama.payloads.senml import decode
 
 
 def variant(demo_site, tmp_path, **settings):

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from satama.cli import app
-from satama.places import SITES
+from satama.core.places import SITES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "technician.md"
 RUN = CliRunner()

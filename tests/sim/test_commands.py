@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from satama_sim.pytest_plugin import missing
-from satama_sim.vm_path import VmMissing, find_vm
+from satama_sim.vm.path import VmMissing, find_vm
 
 KEYS = {
     "vm", "clock", "virtual_s", "streams", "produced", "acknowledged", "queued", "dropped", "quarantined",

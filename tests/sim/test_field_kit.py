@@ -10,13 +10,13 @@ import threading
 import paho.mqtt.client as mqtt
 import pytest
 
-from satama.collector import Collector
-from satama.ids import ids_path
+from satama.collecting.collector import Collector
+from satama.compiling.ids import ids_path
 from satama_sim.chip.stock import stock_image
 from satama_sim.desk import Desk
 from satama_sim.pytest_plugin import missing
-from satama_sim.umqtt import UmqttMissing
-from satama_sim.vm_path import VmMissing
+from satama_sim.vm.path import VmMissing
+from satama_sim.vm.umqtt import UmqttMissing
 
 BOARDS = {"esp32-devkit": "esp32", "esp32-s3-devkit": "esp32s3", "esp32-c3-devkit": "esp32c3"}
 SITE = """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from satama.places import FIRMWARE
+from satama.core.places import FIRMWARE
 from satama_sim import Cabinet, SimError
 
 SITE = Path(__file__).parents[2] / "sim/sites/sdm630.toml"

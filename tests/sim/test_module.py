@@ -3,7 +3,7 @@
 import pytest
 
 from satama.boards.board import load_board
-from satama.image import filesystem
+from satama.packing.image import filesystem
 from satama_sim.chip.partitions import APP, DATA, FACTORY, TABLE_OFFSET, Partition, write_table
 from satama_sim.chip.stock import APP_OFFSET, app_image
 from satama_sim.module import flashed

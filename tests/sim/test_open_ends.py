@@ -9,8 +9,8 @@ import tty
 import pytest
 
 from satama_sim.board.uart import SimUart
-from satama_sim.far_end import FrozenRelay, LiveRelay
-from satama_sim.net import Network
+from satama_sim.network.far_end import FrozenRelay, LiveRelay
+from satama_sim.network.net import Network
 from satama_sim.ports import JoinedPtys, SerialBus
 from satama_sim.timeline import RealClock, Timeline
 

@@ -6,8 +6,8 @@ from typer.testing import CliRunner
 from satama.cli import app
 from satama_sim.pytest_plugin import missing
 from satama_sim.storm import outage
-from satama_sim.umqtt import UmqttMissing
-from satama_sim.vm_path import VmMissing
+from satama_sim.vm.path import VmMissing
+from satama_sim.vm.umqtt import UmqttMissing
 
 
 @pytest.mark.long

@@ -8,14 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 from satama.cli import app
-from satama.sample import Sample
+from satama.payloads.sample import Sample
 from satama_sim.cabinet import SECOND
 from satama_sim.pytest_plugin import missing
 from satama_sim.storm import pool
 from satama_sim.storm.powercut import MODES, Aftermath, Schedule, Truth, Violation
 from satama_sim.storm.witness import Witness
-from satama_sim.umqtt import UmqttMissing
-from satama_sim.vm_path import VmMissing
+from satama_sim.vm.path import VmMissing
+from satama_sim.vm.umqtt import UmqttMissing
 
 
 @pytest.mark.long

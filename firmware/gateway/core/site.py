@@ -1,4 +1,4 @@
-"""The compiled site: one file with everything decided on the host. Its layout is told in host_tools/satama/compiler.py.
+"""The compiled site: one file with everything decided on the host. Its layout is told in host_tools/satama/compiling/compiler.py.
 
 Wanted at the start only: what stays of it is core.table.
 """

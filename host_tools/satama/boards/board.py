@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from .. import places
-from ..problems import Problem, Problems, Source, closest
+from ..core import places
+from ..core.problems import Problem, Problems, Source, closest
 from .model import Board
 from .rules import check_board
 

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..problems import Strict
-from ..profile_values import Name
+from ..core.name import Name
+from ..core.problems import Strict
 from .chips import CHIPS, ChipName
 
 FLASH_BLOCK = 4096

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..problems import Wrong, closest
+from ..core.problems import Wrong, closest
 from .chips import CHIPS
 from .model import Board, Lan, Port
 

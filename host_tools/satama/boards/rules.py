@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..problems import Key, Problem, Source, closest
+from ..core.problems import Key, Problem, Source, closest
 from .chips import CHIPS
 from .model import Board
 from .pins import lan_outputs, roles

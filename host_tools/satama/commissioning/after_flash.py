@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..compiler import Compiled
-from ..progress import Reporter
+from ..compiling.compiler import Compiled
+from ..core.progress import Reporter
 from ..serial_line.boot_words import Trouble
 from ..serial_line.gateway import Asker, GatewayLine, LineError
 from ..serial_line.ports import PortError
@@ -161,6 +161,7 @@ def _site(answer: Mapping[str, Any], compiled: Compiled) -> Line:
     for key, what in (("gateway", "gateway"), ("board", "board"), ("config", "version of the site file")):
         if answer.get(key) != body[key]:
             seen = f"it runs as {what} {answer.get(key)}, the site file says {body[key]}"
-            advice = "is it the right port and the right site file? if so, bring the site onto it: satama deploy, or satama flash"
+            way = "satama deploy" if key == "config" else "satama flash"  # a deploy refuses another gateway or board
+            advice = f"is it the right port and the right site file? if so, bring the site onto it: {way}"
             return Line("site", body["gateway"], "red", seen, advice)
     return Line("site", body["gateway"], "ok", f"runs this site file (config {body['config']})", "")

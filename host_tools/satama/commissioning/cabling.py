@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..boards.board import Board
-from ..compiler import Compiled
-from ..site import Device, ListeningBus, RtuBus, TcpBus
+from ..compiling.compiler import Compiled
+from ..site_file.site import Device, ListeningBus, RtuBus, TcpBus
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .. import slot_archive
-from ..slot_archive import Row
+from ..packing import slot_archive
+from ..packing.slot_archive import Row
 
 MOST_COPIED = 16384  # by one request: firmware/gateway/service/update.py
 MOST_SENT = 144  # bytes: with base64 and what stands around it a line of 256 (firmware/gateway/service/console.py)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .. import slot_archive
-from ..progress import Reporter
-from ..slot_archive import Row
+from ..core.progress import Reporter
+from ..packing import slot_archive
+from ..packing.slot_archive import Row
 from .delta import Piece, pieces, requests
 from .identity import Wanted, why_not_board, why_not_gateway
 

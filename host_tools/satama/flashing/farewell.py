@@ -10,7 +10,7 @@ import contextlib
 import time
 
 from ..boards.board import Board
-from ..progress import Reporter
+from ..core.progress import Reporter
 from ..serial_line.gateway import GatewayLine, LineError
 from ..serial_line.ports import PortError, is_socket, open_port
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..boards.board import Board
-from ..compiler import Compiled
-from ..progress import Reporter
+from ..compiling.compiler import Compiled
+from ..core.progress import Reporter
 from .errors import AGAIN, FlashError
 from .farewell import let_it_end
 from .plan import CHIP_NAMES, FILESYSTEM, Plan, Region, check_chip, make_plan, may_be_stray, to_erase

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from .. import image
 from ..boards.board import Board, list_boards, load_board
-from ..compiler import Compiled
+from ..compiling.compiler import Compiled
+from ..packing import image
 from . import partition_table, table_sector
 from .errors import WRONG_USE, FlashError
 from .esp_image import BOOTLOADER_AT, with_flash_size

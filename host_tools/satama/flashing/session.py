@@ -17,7 +17,7 @@ from esptool.reset import HardReset
 from esptool.util import FatalError, flash_size_bytes
 
 from ..boards.board import Board
-from ..progress import Step
+from ..core.progress import Step
 from ..serial_line import ports
 from ..serial_line.ports import PORT_FAULTS, PortError, open_port
 from .errors import WRONG_USE, FlashError

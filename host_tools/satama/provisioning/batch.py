@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..problems import Problems
-from ..progress import Reporter
+from ..core.problems import Problems
+from ..core.progress import Reporter
 from .bench import Bench, Missing, Skipped, Stopped, describe
 from .prepare import Order
 from .records import BEGUN, FAILED, FLASHED, Records

@@ -9,15 +9,15 @@ from typing import Any
 
 from ..commissioning.after_flash import Commissioned, commission
 from ..commissioning.report import as_dict, as_html, as_json
+from ..core.problems import Problems
+from ..core.progress import Reporter
+from ..core.whole_file import write_whole
 from ..flashing.errors import FlashError
 from ..flashing.firmware_cache import FirmwareCache
 from ..flashing.flash import flash
 from ..flashing.plan import Plan, check_chip, make_plan
 from ..flashing.session import ROM_BAUD, connect
 from ..flashing.stock import load_stock
-from ..ids import write_whole
-from ..problems import Problems
-from ..progress import Reporter
 from ..serial_line.gateway import LineError
 from ..serial_line.ports import PortError
 from .prepare import Order

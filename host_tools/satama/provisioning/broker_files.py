@@ -14,8 +14,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..ids import write_whole
-from ..problems import Problem, Problems
+from ..core.problems import Problem, Problems
+from ..core.whole_file import write_whole
 
 PASSWORDS, ACCESS = "mosquitto.passwd", "mosquitto.acl"
 _ROUNDS = 101  # as mosquitto_passwd: enough, since what is hashed has 192 random bits

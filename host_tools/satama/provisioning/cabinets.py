@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..problems import SECRET, Key, Problem, Problems, closest
+from ..core.problems import SECRET, Key, Problem, Problems, closest
 from .pdf import is_shown
 
 REQUIRED = ("gateway", "site")

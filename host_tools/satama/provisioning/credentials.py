@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from .. import certificates
-from ..ids import write_whole
-from ..problems import Wrong
+from ..core.problems import Wrong
+from ..core.whole_file import write_whole
+from ..trust import certificates
 from .cabinets import Cabinet
 
 CA_CERTIFICATE, CA_KEY = "ca.pem", "ca.key"

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..ids import write_whole
-from ..problems import Problem, Problems, Wrong
+from ..core.problems import Problem, Problems, Wrong
+from ..core.whole_file import write_whole
 from . import labels
 from .labels import Label, Sheet
 from .records import Records

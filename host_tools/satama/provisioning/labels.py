@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import segno
 
-from ..problems import Wrong
+from ..core.problems import Wrong
 from .pdf import COURIER_WIDTH, POINTS_PER_MM, Page, plain, write_pdf
 
 SINGLE_MM = (70.0, 37.0)  # a usual label: 24 of them on a sheet of A4

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..problems import Problem, Problems
+from ..core.problems import Problem, Problems
 
 LOCK_FILE = ".lock"
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..compiler import Compiled, compile_site
-from ..image import device_files, digest
-from ..problems import Problem, Problems, dotted
+from ..compiling.compiler import Compiled, compile_site
+from ..core.problems import Problem, Problems, dotted
+from ..packing.image import device_files, digest
 from .cabinets import OVERRIDES, Cabinet, Table
 
 _COLUMN = {dotted(key): column for column, key in OVERRIDES.items()}

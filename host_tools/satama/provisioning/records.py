@@ -33,9 +33,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..ids import write_whole
-from ..image import application, digest
-from ..problems import Problem, Problems
+from ..core.problems import Problem, Problems
+from ..core.whole_file import write_whole
+from ..packing.image import application, digest
 from .cabinets import Cabinet
 from .one_run import one_run
 from .prepare import Order

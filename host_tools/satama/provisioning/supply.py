@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..problems import Problem, Wrong
+from ..core.problems import Problem, Wrong
 from . import credentials
 from .broker_files import ACCESS, other_topics, write_access, write_passwords
 from .cabinets import Cabinet, Table, open_to_others

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..problems import Problem, Problems
-from ..progress import Reporter
+from ..core.problems import Problem, Problems
+from ..core.progress import Reporter
 from .batch import Outcome
 from .cabinets import Table
 from .prepare import Order

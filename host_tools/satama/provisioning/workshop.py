@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..progress import Reporter
+from ..core.progress import Reporter
 from .prepare import Order
 
 

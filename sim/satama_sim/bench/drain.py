@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from satama import places
-from satama.compiler import compile_site
+from satama.compiling.compiler import compile_site
+from satama.core import places
 
 from ..board.board import SimError
 from ..broker.core import Message

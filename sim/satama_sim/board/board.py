@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable
 
-from ..net import Network
+from ..network.net import Network
 from ..timeline import Event, RealClock, Timeline, VirtualClock
 from ..vm.modules.ops import POWER_ON, SOFT, WATCHDOG
 from ..vm.process import VmEnded, VmProcess, VmSilent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Protocol
 
-from ..net import Network
+from ..network.net import Network
 from ..timeline import Event, Timeline
 from .console import Console
 from .flash import NorFlash

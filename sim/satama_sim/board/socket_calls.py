@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from ..net import Network
+from ..network.net import Network
 from ..timeline import Timeline
 from ..vm.modules import ops
 from .sockets import Sockets

@@ -6,7 +6,7 @@ import errno
 import struct
 from collections import deque
 
-from ..net import Network, TcpPeer
+from ..network.net import Network, TcpPeer
 from ..timeline import Timeline
 
 SEGMENT = 1440  # CONFIG_LWIP_TCP_MSS of the stock build

@@ -6,6 +6,6 @@
 `packets`    the codec below them
 """
 
-from satama_sim.broker.core import Broker, Connection, Message
+from .core import Broker, Connection, Message
 
 __all__ = ["Broker", "Connection", "Message"]

@@ -23,8 +23,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from satama_sim.broker import packets
-from satama_sim.broker.packets import ProtocolError, Will
+from . import packets
+from .packets import ProtocolError, Will
 
 MAX_PACKET_BYTES = 1 << 20
 _MAX_REMEMBERED_ROUTES = 10_000

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from satama_sim.broker.core import Broker, Connection, Message
+from .core import Broker, Connection, Message
 
 _TICK_S = 0.2
 _SSL_HANDSHAKE_TIMEOUT_S = 10

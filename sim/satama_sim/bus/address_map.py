@@ -3,10 +3,10 @@
 from collections import defaultdict
 from typing import Any
 
-from satama_sim.bus import sunspec
-from satama_sim.bus.cells import Cell, Fixed, Overlap, ScaleRegister, usual_exponent
-from satama_sim.world import Model
-from satama_sim.world.signals import source
+from ..world import Model
+from ..world.signals import source
+from . import sunspec
+from .cells import Cell, Fixed, Overlap, ScaleRegister, usual_exponent
 
 READS = (1, 2, 3, 4)  # Modbus functions: coils, discrete inputs, holding registers, input registers
 

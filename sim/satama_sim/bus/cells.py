@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
-from satama_sim.bus.registers import Codec
-from satama_sim.world import Model
+from ..world import Model
+from .registers import Codec
 
 _FINEST, _COARSEST = -10, 10  # SunSpec: what a scale register may say
 Shown = list[tuple[str, Fraction | None]]  # (point, exact value, or None for none)

@@ -12,9 +12,9 @@ from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
 from pymodbus.pdu.device import ModbusControlBlock
 
-from satama_sim.bus.faults import Fault
-from satama_sim.bus.unit import MOST, READS, Layout, Unit
-from satama_sim.world import World
+from ..world import World
+from .faults import Fault
+from .unit import MOST, READS, Layout, Unit
 
 Reply = tuple[int, bytes, int]  # unit, frame, microseconds after the request's end
 

@@ -8,7 +8,7 @@ import struct
 from fractions import Fraction
 from typing import Any
 
-from satama_sim.world.exact import round_ratio
+from ..world.exact import round_ratio
 
 Ratio = tuple[int, int]  # numerator, denominator > 0
 

@@ -6,8 +6,8 @@ others, the one that the profile describes, and at last the id 0xFFFF. Bases: 40
 
 from typing import Any
 
-from satama_sim.bus.cells import Fixed
-from satama_sim.world.signals import source
+from ..world.signals import source
+from .cells import Fixed
 
 _MARK = (0x5375, 0x6E53)  # "SunS"
 HEAD = 2  # registers of a model's id and length: the chain's own, whatever a profile's points say of them

@@ -12,8 +12,8 @@ from pymodbus.constants import ExcCodes
 from pymodbus.framer import FramerSocket
 from pymodbus.pdu import DecodePDU, ExceptionResponse
 
-from ..far_end import LiveRelay, require_reachable
-from ..net import Session, TcpPeer
+from ..network.far_end import LiveRelay, require_reachable
+from ..network.net import Session, TcpPeer
 from ..timeline import RealClock, Timeline
 from .devices import ModbusUnits
 from .faults import Fault

@@ -7,10 +7,10 @@ from typing import Any
 from pymodbus.constants import ExcCodes
 from pymodbus.pdu.device import ModbusDeviceIdentification
 
-from satama_sim.bus import address_map
-from satama_sim.bus.cells import Fixed
-from satama_sim.world import Model
-from satama_sim.world.signals import source
+from ..world import Model
+from ..world.signals import source
+from . import address_map
+from .cells import Fixed
 
 READ_BITS, READ_WORDS = (1, 2), (3, 4)
 READS = address_map.READS

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from satama import places
+from satama.core import places
 
 from ..board.board import SimError
 from ..cabinet import HEAP_BYTES, SECOND, Cabinet

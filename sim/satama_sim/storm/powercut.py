@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from satama import places
+from satama.core import places
 
 from ..board.board import SimError
 from ..board.flash import MODES as DAMAGES

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from satama.collector import Collector
-from satama.sample import Sample
+from satama.collecting.collector import Collector
+from satama.payloads.sample import Sample
 
 Key = tuple[int, int, str]  # epoch, sequence number, stream as on the wire
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..vm_path import LIFELINE
+from .path import LIFELINE
 
 MODULES = Path(__file__).parent / "modules"
 _HEAD = struct.Struct("<HHIQI")

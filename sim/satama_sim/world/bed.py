@@ -3,10 +3,10 @@
 import copy
 from typing import ClassVar
 
-from satama_sim.world.model import AnalogModel, Fine, Model
-from satama_sim.world.pulses import PulseModel, Segment
-from satama_sim.world.scene import Scene
-from satama_sim.world.signals import Wander, source
+from .model import AnalogModel, Fine, Model
+from .pulses import PulseModel, Segment
+from .scene import Scene
+from .signals import Wander, source
 
 _PPB = 10**9
 _SATURATED, _DRAINS_ABOVE, _BONE_DRY = 450_000_000, 350_000_000, 20_000_000

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from satama_sim.world.bed import AnalogSoilProbe, FlowMeter, RelayBoard, SoilProbe
-from satama_sim.world.heat import HeatMeter
-from satama_sim.world.houses import FlatMeter, ThreePhaseMeter
-from satama_sim.world.model import AnalogModel, Model
-from satama_sim.world.street_bin import StreetBin
-from satama_sim.world.water import PulseWaterMeter, SteadyPulses, WaterMeter
-from satama_sim.world.world import World
+from .bed import AnalogSoilProbe, FlowMeter, RelayBoard, SoilProbe
+from .heat import HeatMeter
+from .houses import FlatMeter, ThreePhaseMeter
+from .model import AnalogModel, Model
+from .street_bin import StreetBin
+from .water import PulseWaterMeter, SteadyPulses, WaterMeter
+from .world import World
 
 REFERENCE_UV = 2_200_000  # supply of ratiometric sensors, behind a divider
 _LOOP_UA = (4000, 20000)

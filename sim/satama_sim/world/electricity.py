@@ -3,8 +3,8 @@
 from collections import deque
 from math import isqrt
 
-from satama_sim.world.model import Fine, Model
-from satama_sim.world.signals import PPB, Wander, arcsine, source
+from .model import Fine, Model
+from .signals import PPB, Wander, arcsine, source
 
 MICRO = 10**6
 _DEMAND_MIN = 15

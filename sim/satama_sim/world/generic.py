@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from fractions import Fraction
 
-from satama_sim.world.exact import round_half_even
-from satama_sim.world.scene import Scene
-from satama_sim.world.signals import Ripple, Wander, source
+from .exact import round_half_even
+from .scene import Scene
+from .signals import Ripple, Wander, source
 
 PER_UNIT = 10**6
 _SLOWEST, _FASTEST = 2_000, 50_000  # a counter's growth in fine steps a second

@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from satama_sim.world.model import Fine, Model
-from satama_sim.world.signals import Wander, source
+from .model import Fine, Model
+from .signals import Wander, source
 
 _MILLIJOULE_PER_LITRE_KELVIN = 4_186_000
 _HOT_WATER_W = (

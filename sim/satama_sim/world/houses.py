@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from satama_sim.world.electricity import COUNTERS, MICRO, PHASE, WHOLE, ElectricityMeter
-from satama_sim.world.model import Fine
-from satama_sim.world.signals import Wander, source
+from .electricity import COUNTERS, MICRO, PHASE, WHOLE, ElectricityMeter
+from .model import Fine
+from .signals import Wander, source
 
 _STAIR_PERMILLE = (
     420, 400, 390, 390, 400, 450, 600, 820, 800, 720, 700, 720,

@@ -5,10 +5,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, ClassVar, NamedTuple
 
-from satama_sim.world import generic, units
-from satama_sim.world.exact import round_half_even
-from satama_sim.world.scene import Scene
-from satama_sim.world.signals import Ripple
+from . import generic, units
+from .exact import round_half_even
+from .scene import Scene
+from .signals import Ripple
 
 Exact = int | str | Decimal | Fraction
 ADC_LIMIT_UV = 3_300_000

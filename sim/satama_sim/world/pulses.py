@@ -4,8 +4,8 @@ from bisect import bisect_left, bisect_right
 from fractions import Fraction
 from typing import NamedTuple
 
-from satama_sim.world import units
-from satama_sim.world.model import Model
+from . import units
+from .model import Model
 
 _US = 1_000_000
 

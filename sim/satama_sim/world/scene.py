@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from satama_sim.world.weather import Weather
+from .weather import Weather
 
 
 class Clock:

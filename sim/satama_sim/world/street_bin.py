@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from satama_sim.world.model import Fine, Model
-from satama_sim.world.signals import source
+from .model import Fine, Model
+from .signals import source
 
 _LITTER_PER_HOUR = (1, 1, 0, 0, 0, 1, 3, 6, 7, 5, 5, 8, 11, 9, 7, 7, 9, 11, 10, 8, 6, 5, 3, 2)
 _PIECE_UM = (1_000, 8_000)  # how much higher one piece of litter makes the heap

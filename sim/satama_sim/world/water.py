@@ -3,9 +3,9 @@
 from fractions import Fraction
 from typing import ClassVar
 
-from satama_sim.world.model import Fine, Model
-from satama_sim.world.pulses import PulseModel, Segment
-from satama_sim.world.signals import source
+from .model import Fine, Model
+from .pulses import PulseModel, Segment
+from .signals import source
 
 _DRAWS_PER_HOUR = (4, 2, 2, 2, 4, 10, 24, 34, 26, 16, 14, 16, 18, 14, 12, 14, 20, 28, 34, 34, 30, 24, 16, 8)
 _FLOW_UL_S = (60_000, 260_000)

@@ -6,7 +6,7 @@ A plain model of 60.2 degrees north: hourly values, straight lines between them,
 from math import isqrt
 from typing import NamedTuple
 
-from satama_sim.world.signals import PPB, Wander, cosine, sine
+from .signals import PPB, Wander, cosine, sine
 
 LOCAL_OFFSET_S = 2 * 3600  # street time: UTC+2 all year round
 _YEAR_S = 31_556_952

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from fractions import Fraction
 
-from satama_sim.world.model import Exact, Model
-from satama_sim.world.scene import Scene
-from satama_sim.world.weather import Weather
+from .model import Exact, Model
+from .scene import Scene
+from .weather import Weather
 
 STEP_US = 1_000_000
 

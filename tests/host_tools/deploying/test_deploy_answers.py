@@ -4,13 +4,13 @@ from contextlib import nullcontext
 
 import pytest
 
-from satama.compiler import compile_site
+from satama.compiling.compiler import compile_site
+from satama.core.places import SITES
+from satama.core.progress import Reporter
 from satama.deploying.deploy import DeployError, deploy
 from satama.deploying.identity import Wanted, chip_of
-from satama.image import slot
-from satama.places import SITES
-from satama.progress import Reporter
-from satama.slot_archive import crc_of
+from satama.packing.image import slot
+from satama.packing.slot_archive import crc_of
 
 WANTED = Wanted("cab-01", "esp32-devkit", "esp32")
 BOARD = {"board": "esp32-devkit", "machine": "Generic ESP32 module with ESP32"}

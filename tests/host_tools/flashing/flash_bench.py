@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from satama.boards.board import Board, load_board
-from satama.compiler import Compiled, compile_site
-from satama.progress import Reporter
+from satama.compiling.compiler import Compiled, compile_site
+from satama.core.progress import Reporter
 from satama_sim.board.flash import NorFlash
 from satama_sim.chip.chip import Chip
 from satama_sim.chip.image_format import xor_all

@@ -6,10 +6,11 @@ from flash_bench import SITE, chip_for, stock
 from typer.testing import CliRunner
 
 from satama.cli import app
+from satama.commands import flash as commands
 from satama.commissioning.after_flash import Commissioned
-from satama.flashing import commands, farewell
-from satama.places import SITES
-from satama.problems import Problem, Problems
+from satama.core.places import SITES
+from satama.core.problems import Problem, Problems
+from satama.flashing import farewell
 from satama.serial_line import ports
 from satama.serial_line.boot_words import Trouble
 from satama.serial_line.gateway import LineError
@@ -232,7 +233,7 @@ def test_a_report_that_cannot_be_written_is_told_in_the_last_event(written, tmp_
     def no_room(*_):
         raise full
 
-    monkeypatch.setattr("satama.commissioning.commands.write_whole", no_room)
+    monkeypatch.setattr("satama.commands.selftest.write_whole", no_room)
     last = _events(written(well, "--report", tmp_path / "box.html", "--json"))[-1]
     assert (last["event"], last["ok"], last["passed"], last["kind"]) == ("result", False, True, "report")
     assert "No space left" in last["error"]

@@ -2,12 +2,12 @@ import pytest
 from flash_bench import board_of, compiled_site, stock
 from littlefs import LittleFS
 
-from satama import image
 from satama.boards.board import load_board
 from satama.flashing.errors import FlashError
 from satama.flashing.plan import check_chip, make_plan, to_erase
 from satama.flashing.stock import read_stock
 from satama.flashing.table_sector import Found, finished, parked, read_sector
+from satama.packing import image
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import segno
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from satama.problems import Wrong
+from satama.core.problems import Wrong
 from satama.provisioning import labels
 from satama.provisioning.label_files import parse_sheet
 from satama.provisioning.labels import Label, Sheet

@@ -11,8 +11,8 @@ from cabinet_tables import PLAIN, SHARED, TLS, WIFI, FakeWorkshop, mac, write_si
 from typer.testing import CliRunner
 
 from satama.cli import app
-from satama.problems import Problem, Problems
-from satama.provisioning import commands
+from satama.commands import provision as commands
+from satama.core.problems import Problem, Problems
 from satama.provisioning.bench import WaitingBench
 from satama.provisioning.broker_files import is_hash_of
 from satama.provisioning.one_run import one_run

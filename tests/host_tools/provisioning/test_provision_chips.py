@@ -9,11 +9,11 @@ from cabinet_tables import write_site, write_table
 from littlefs import LittleFS
 from typer.testing import CliRunner
 
-from satama import progress
 from satama.boards.board import load_board
 from satama.cli import app
 from satama.commissioning.after_flash import Commissioned
 from satama.commissioning.checklist import Line
+from satama.core import progress
 from satama.provisioning import board_workshop
 from satama.provisioning.board_workshop import BoardWorkshop
 from satama.provisioning.cabinets import read_table

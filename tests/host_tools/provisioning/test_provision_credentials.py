@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from satama import certificates
-from satama.problems import Wrong
+from satama.core.problems import Wrong
 from satama.provisioning import credentials
 from satama.provisioning.broker_files import is_hash_of, other_topics, password_hash, write_access, write_passwords
 from satama.provisioning.cabinets import Cabinet, read_table
 from satama.provisioning.prepare import check_all, compile_cabinet
 from satama.provisioning.supply import Supply
+from satama.trust import certificates
 from satama_sim.authority import Authority
 
 posix = pytest.mark.skipif(os.name != "posix", reason="the bits of a file's mode are POSIX's")

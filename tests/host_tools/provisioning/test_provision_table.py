@@ -3,7 +3,7 @@
 import pytest
 from cabinet_tables import PLAIN, TLS, WIFI, mac, write_site, write_table
 
-from satama.problems import Problems
+from satama.core.problems import Problems
 from satama.provisioning.cabinets import COLUMNS, read_table
 from satama.provisioning.prepare import check_all, compile_cabinet
 

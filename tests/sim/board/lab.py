@@ -7,17 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from satama.boards.board import load_board
-from satama.image import filesystem
-from satama_sim import umqtt
+from satama.packing.image import filesystem
 from satama_sim.board.board import SimBoard, Traits
 from satama_sim.board.flash import NorFlash
 from satama_sim.board.radio import Radio
 from satama_sim.board.uart import SimUart
 from satama_sim.cabinet import HEAP_BYTES, one_core
-from satama_sim.net import Network, TcpPeer
+from satama_sim.network.net import Network, TcpPeer
 from satama_sim.pytest_plugin import missing
 from satama_sim.timeline import Timeline, VirtualClock
-from satama_sim.vm_path import VmMissing, find_vm
+from satama_sim.vm import umqtt
+from satama_sim.vm.path import VmMissing, find_vm
 
 SSID, PASSWORD = "quay", "herring"
 GREETING = re.compile(r'MicroPython [^\n]*\nType "help\(\)" [^\n]*\n>>> ')

@@ -3,7 +3,7 @@
 from lab import START_US
 from littlefs import LittleFS
 
-from satama.image import filesystem
+from satama.packing.image import filesystem
 
 NOR = """
 from esp32 import Partition

@@ -3,7 +3,7 @@
 import pytest
 from lab import START_US
 
-from satama.places import FIRMWARE
+from satama.core.places import FIRMWARE
 
 MODULES = ("acquire/**/*.py", "core/*.py", "journal/state.py", "__init__.py")
 FILES = {

@@ -2,7 +2,7 @@
 
 from lab import PASSWORD, SSID, WIFI_UP
 
-from satama_sim.net import TimeServer
+from satama_sim.network.net import TimeServer
 
 WATCH = """
 import network, time

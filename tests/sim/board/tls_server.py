@@ -10,7 +10,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from satama_sim.net import TcpPeer
+from satama_sim.network.net import TcpPeer
 from satama_sim.pytest_plugin import missing
 
 PATIENCE_S = 10.0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
 
-from satama.profiles import list_profiles, load_profile
+from satama.profiles.library import list_profiles, load_profile
 from satama_sim.bus.devices import ModbusUnits
 from satama_sim.world import build_world
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from satama.profiles import load_profile
+from satama.profiles.library import load_profile
 from satama_sim.board.uart import SimUart, misread
 from satama_sim.bus import faults, pushing
 from satama_sim.bus.pushing import Damage, PushingLine, crc16_arc

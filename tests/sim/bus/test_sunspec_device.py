@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from pymodbus.framer import FramerRTU
 
-from satama.profiles import load_profile
+from satama.profiles.library import load_profile
 from satama_sim.bus.devices import ModbusUnits
 from satama_sim.world import build_world
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from pymodbus.framer import FramerSocket
 from pymodbus.pdu import DecodePDU
 
-from satama.profiles import load_profile
+from satama.profiles.library import load_profile
 from satama_sim.bus import faults
 from satama_sim.bus.devices import ModbusUnits
 from satama_sim.bus.tcp_server import ModbusTcpServer
-from satama_sim.net import Network
+from satama_sim.network.net import Network
 from satama_sim.timeline import Timeline
 from satama_sim.world import build_world
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from satama.profiles import load_profile
+from satama.profiles.library import load_profile
 from satama_sim.world import build_world
 
 SECOND, DAY = 1_000_000, 86_400

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from satama.profiles import load_profile
+from satama.profiles.library import load_profile
 from satama_sim.world import build_world
 
 SECOND = 1_000_000

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from satama.profiles import load_profile
+from satama.profiles.library import load_profile
 from satama_sim.world import build_world
 from satama_sim.world.model import Fine
 from satama_sim.world.pulses import PulseModel, Segment

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from satama.profiles import list_profiles, load_profile
+from satama.profiles.library import list_profiles, load_profile
 from satama_sim.world import World, build_world
 
 SECOND = 1_000_000

@@ -26,7 +26,7 @@ _SHORT = (0, pack(BAD, SHORT))
 def value(buf, at, field):
     """What `field` says of the data that begin at buf[at]; bad/short beyond the end of the buffer.
 
-    field: [point, offset, type, order, m, shift, invalid] and perhaps `more`, as host_tools/satama/compiler.py tells; the value
+    field: [point, offset, type, order, m, shift, invalid] and perhaps `more`, as host_tools/satama/compiling/compiler.py tells; the value
     is raw * m * 10 ** shift.
     """
     try:

@@ -1,0 +1,1 @@
+"""From a resolved site to the bytes that the device loads."""

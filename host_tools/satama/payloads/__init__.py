@@ -1,0 +1,1 @@
+"""What a payload says: SenML in CBOR and JSON, compact packets; exact, or refused."""

@@ -1,0 +1,1 @@
+"""Device types: what a profile may say, whether it makes sense, and where profiles lie."""

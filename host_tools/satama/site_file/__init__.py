@@ -1,0 +1,1 @@
+"""What a site file may say: the form of its blocks, and what each filter and derived quantity becomes on the device."""
