@@ -14,7 +14,8 @@ _SAFELY_WITHOUT = ("derived", "probes", "texts")
 # not have any more. So all of it comes before the tables of the site, which says itself what it needs
 # (host_tools/satama/compiling/firmware_modules.py).
 AT_START_ONLY = ("core.site", "aliases", "wiring", "journal.recovery", "process.filters")
-NOW_AND_THEN = ("uplink.hello", "uplink.dns", "uplink.sntp", "uplink.time_judge")  # at a connect, once an hour
+# At a connect, once an hour.
+NOW_AND_THEN = ("uplink.hello", "uplink.mqtt.connect", "uplink.network.dns", "uplink.clock.sntp", "uplink.clock.judge")
 
 
 def main(chosen):

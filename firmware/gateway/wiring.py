@@ -9,13 +9,13 @@ from gateway.core import rtc_memory
 from gateway.outlet import Outlet, random_below
 from gateway.uplink.batch import Batch
 from gateway.uplink.birth import Birth
-from gateway.uplink.mqtt import Client
-from gateway.uplink.network import WifiLink
-from gateway.uplink.packer import SAMPLE_BYTES, Packer
+from gateway.uplink.mqtt.client import Client
+from gateway.uplink.network.wifi import WifiLink
+from gateway.uplink.encoding.packer import SAMPLE_BYTES, Packer
 from gateway.uplink.sender import Sender
-from gateway.uplink.supervisor import Supervisor
-from gateway.uplink.time_notes import TimeNotes
-from gateway.uplink.timesync import TimeSync
+from gateway.uplink.network.supervisor import Supervisor
+from gateway.uplink.clock.notes import TimeNotes
+from gateway.uplink.clock.sync import TimeSync
 
 
 class Wiring:
@@ -105,15 +105,15 @@ def _renewal(spec, topic, note):
     """What takes certificates from the broker; None without TLS: there is nobody to be believed."""
     if not spec["tls"]:
         return None
-    from gateway.uplink.renewal import Renewal
+    from gateway.uplink.mqtt.renewal import Renewal
 
     return Renewal(spec, topic, note)
 
 
 def _link(spec):
-    """The network interface that a site's "network" asks for; uplink/network.py tells its methods."""
+    """The network interface that a site's "network" asks for; uplink/network/wifi.py tells its methods."""
     if spec["kind"] == "wifi":
         return WifiLink(spec)
-    from gateway.uplink.ethernet import EthernetLink
+    from gateway.uplink.network.ethernet import EthernetLink
 
     return EthernetLink(spec)

@@ -1,4 +1,4 @@
-"""uplink.dns: the right addresses from right answers, nothing from others, and no exception but FrameError from any bytes."""
+"""uplink.network.dns: the right addresses from right answers, nothing from others, and no exception but FrameError from any bytes."""
 
 import struct
 
@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.core.errors import FrameError
-from gateway.uplink import dns
+from gateway.uplink.network import dns
 from satama_sim.network.net import Network
 from satama_sim.timeline import Timeline
 

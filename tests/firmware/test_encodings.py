@@ -8,7 +8,7 @@ import workload
 
 from gateway.core import record, record_reader
 from gateway.core.schema import Schema
-from gateway.uplink import cbor, compact, senml
+from gateway.uplink.encoding import cbor, compact, senml
 
 POINTS = workload.points()
 ROUNDS = list(workload.rounds(5))

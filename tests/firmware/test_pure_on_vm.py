@@ -37,7 +37,11 @@ from gateway.core import exact, quality, record, record_reader, record_writer, s
 from gateway.core.errors import GatewayError
 from gateway.journal import journal, ledger, ledger_page, state
 from gateway.process import counters, filters, pipeline, report, window
-from gateway.uplink import batch, cbor, compact, json_text, senml
+from gateway.uplink import batch
+from gateway.uplink.encoding import cbor
+from gateway.uplink.encoding import compact
+from gateway.uplink.encoding import json_text
+from gateway.uplink.encoding import senml
 
 
 def text(value):

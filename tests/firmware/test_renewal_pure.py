@@ -1,9 +1,9 @@
-"""uplink.renewal: what is on trial, whose turn it is, and when nothing is asked for any more. What is on flash is played by a dictionary."""
+"""uplink.mqtt.renewal: what is on trial, whose turn it is, and when nothing is asked for any more. What is on flash is played by a dictionary."""
 
 import pytest
 
-from gateway.uplink import renewal
-from gateway.uplink.renewal import Renewal, digits
+from gateway.uplink.mqtt import renewal
+from gateway.uplink.mqtt.renewal import Renewal, digits
 
 TOPIC = b"district/v1/yard/gw/certs"
 NOT_US = "client certificate refused"

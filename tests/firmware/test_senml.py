@@ -1,4 +1,4 @@
-"""uplink.senml in CBOR and JSON, read back by cbor2 and json and held against RFC 8428."""
+"""uplink.encoding in CBOR and JSON, read back by cbor2 and json and held against RFC 8428."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from gateway.core import quality
 from gateway.core.record import ABSENT, Round
 from gateway.core.schema import Schema
 from gateway.core.short_name import short
-from gateway.uplink import cbor, json_text, senml
+from gateway.uplink.encoding import cbor, json_text, senml
 
 LIMIT = 2**63 - 1
 EXPONENTS = {0: 0, 1: -1, 2: -3, 10: 2, 61: 0, 62: -2, 255: 0, 70000: -6}

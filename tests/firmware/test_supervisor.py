@@ -5,10 +5,10 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.uplink import backoff
-from gateway.uplink.backoff import CLOCK, FAR, NEAR, PERSON, Backoff
-from gateway.uplink.places import Places
-from gateway.uplink.supervisor_state import BROKER, INTERFACE, ONLINE, State
+from gateway.uplink.network import backoff
+from gateway.uplink.network.backoff import CLOCK, FAR, NEAR, PERSON, Backoff
+from gateway.uplink.network.places import Places
+from gateway.uplink.network.supervisor_state import BROKER, INTERFACE, ONLINE, State
 
 HOUR = 3_600_000
 

@@ -16,9 +16,9 @@ import json
 import sys
 
 from gateway.core.clock import Clock
-from gateway.uplink import sntp
-from gateway.uplink.time_judge import judge
-from gateway.uplink.time_votes import Votes
+from gateway.uplink.clock import sntp
+from gateway.uplink.clock.judge import judge
+from gateway.uplink.clock.votes import Votes
 
 WRAP = 1 << 30
 now = [0]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.uplink import sntp
-from gateway.uplink.time_judge import judge, largest
-from gateway.uplink.time_votes import CARRIED, SEVERAL, SINGLE, Votes
+from gateway.uplink.clock import sntp
+from gateway.uplink.clock.judge import judge, largest
+from gateway.uplink.clock.votes import CARRIED, SEVERAL, SINGLE, Votes
 
 MINUTE, HOUR, DAY, YEAR = 60_000, 3_600_000, 86_400_000, 365 * 86_400_000
 TRUE = 848_000_000_000  # UTC minus uptime

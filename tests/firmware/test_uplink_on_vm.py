@@ -1,4 +1,4 @@
-"""uplink.packets and uplink.session on a real MicroPython and on CPython: the same streams and the same events, the same results."""
+"""uplink.mqtt.packets and uplink.mqtt.session on a real MicroPython and on CPython: the same streams and the same events, the same results."""
 
 import json
 import os
@@ -18,8 +18,8 @@ import json
 import sys
 
 from gateway.uplink.errors import ProtocolError
-from gateway.uplink.packets import Parser, head_room, put_publish_head
-from gateway.uplink.session import Session
+from gateway.uplink.mqtt.packets import Parser, head_room, put_publish_head
+from gateway.uplink.mqtt.session import Session
 
 
 def hexadecimal(data):

@@ -1,12 +1,12 @@
-"""uplink.packets: what a broker may send is read, in whatever pieces it comes, and nothing else is believed."""
+"""uplink.mqtt.packets: what a broker may send is read, in whatever pieces it comes, and nothing else is believed."""
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.uplink import packets
 from gateway.uplink.errors import ProtocolError
-from gateway.uplink.packets import Parser
+from gateway.uplink.mqtt import packets
+from gateway.uplink.mqtt.packets import Parser
 from satama_sim.broker import packets as broker
 
 HELLO = b"\x20\x02\x00\x00"

@@ -1,11 +1,11 @@
-"""uplink.session: ids, PUBACKs in any order, and what is sent again after a reconnect."""
+"""uplink.mqtt.session: ids, PUBACKs in any order, and what is sent again after a reconnect."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.uplink.session import Session
+from gateway.uplink.mqtt.session import Session
 
 
 def started(session, size=100, now_ms=0):

@@ -1,4 +1,4 @@
-"""uplink.x509: what is read out of certificates is what `cryptography` put into them, and nothing but ValueError escapes."""
+"""uplink.mqtt.x509: what is read out of certificates is what `cryptography` put into them, and nothing but ValueError escapes."""
 
 import contextlib
 
@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.uplink import x509
+from gateway.uplink.mqtt import x509
 from satama_sim.authority import DER, Authority
 
 CA = Authority("district CA")

@@ -15,7 +15,7 @@ sys.path.insert(0, "/slot")
 import asyncio, network, socket, time
 from gateway.core import site as site_file
 from gateway.core.clock import Clock
-from gateway.uplink.mqtt import Client, LinkDown
+from gateway.uplink.mqtt.client import Client, LinkDown
 
 with open(slots.archive.path, "rb") as file:
     site = site_file.load(file, *slots.archive.find("site.bin"))

@@ -204,7 +204,7 @@ def test_an_application_that_reaches_no_broker_is_rejected_and_one_that_never_di
     old, new = sites
     with Cabinet(old, seed=3) as cab:
         cab.run("2m")
-        deaf = broken(tmp_path, "uplink/supervisor.py", lambda text: text.replace("async def way(self):", "async def way(self):\n        raise LinkDown('x')\n"))  # fmt: skip
+        deaf = broken(tmp_path, "uplink/network/supervisor.py", lambda text: text.replace("async def way(self):", "async def way(self):\n        raise LinkDown('x')\n"))  # fmt: skip
         with pytest.raises(DeployError, match="did not prove itself; the old one is back"):
             go(cab, wanted(new, deaf), lost=SimError)
         rejected = [event for event in cab.broker.events if event["event"] == "update_rejected"]

@@ -179,14 +179,14 @@ def test_a_crash_loop_ends_in_safe_mode_which_samples_stores_answers_and_ends(ca
         "setattr(self, 'tries', getattr(self, 'tries', 0) + 1) or self.tries > 1",
         "raise OSError(-1, 'radio')",
     )
-    cab = cabinet(COUNTERS, seed=4, firmware=broken({"uplink/network.py": [fails]}))
+    cab = cabinet(COUNTERS, seed=4, firmware=broken({"uplink/network/wifi.py": [fails]}))
     cab.pull_cable("network")  # so that it tries again and again
     cab.run("6m")
     assert whys(cab) == ["power on"] + 4 * ["reset by the firmware"]
     status = cab.request("status")
     assert (status["mode"], status["failures"], status["boots"]) == ("safe", 4, 5)
     assert "satama: safe mode" in cab.console_text() and "safe mode" in cab.type("status", wait=4)
-    assert "uplink/network.py" in cab.type("crash", wait=4)
+    assert "uplink/network/wifi.py" in cab.type("crash", wait=4)
     before = cab.ledger()
     cab.run("7m")  # the uplink has failed meanwhile, which costs nobody anything
     after = cab.ledger()

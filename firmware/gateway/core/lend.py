@@ -10,7 +10,7 @@ _PACKAGE = "gateway"
 
 
 def import_all(names):
-    """`names`: below this package, such as "uplink.dns"."""
+    """`names`: below this package, such as "uplink.network.dns"."""
     for name in names:
         __import__(_PACKAGE + "." + name)
 

@@ -22,7 +22,7 @@ from ..trust.certificates import Certificate
 from . import live
 
 Which = Literal["ca", "client"]
-_MOST_BYTES = 2048  # of a message with its topic: what the gateway's parser takes (firmware, uplink/packets.py)
+_MOST_BYTES = 2048  # of a message with its topic: what the gateway's parser takes (firmware, uplink/mqtt/packets.py)
 _DIGITS = 16
 
 _WAYS_OUT = {

@@ -19,9 +19,9 @@ _OF_INPUTS = {
 _OF_OUTPUTS = {"time_mean": "process.time_mean"}
 _OF_OPTIONS = {"report": "process.report", "private": "process.privacy"}
 _OF_ENCODINGS = {
-    "cbor": ("uplink.senml", "uplink.cbor"),
-    "json": ("uplink.senml", "uplink.json_text"),
-    "compact": ("uplink.compact",),
+    "cbor": ("uplink.encoding.senml", "uplink.encoding.cbor"),
+    "json": ("uplink.encoding.senml", "uplink.encoding.json_text"),
+    "compact": ("uplink.encoding.compact",),
 }
 
 
@@ -34,9 +34,9 @@ def _modules(body: dict[str, Any]) -> Iterator[str]:
     from gateway.process import derived, filters
 
     if body["network"]["kind"] == "lan":
-        yield "uplink.ethernet"
+        yield "uplink.network.ethernet"
     if body["mqtt"]["tls"]:
-        yield from ("uplink.renewal", "uplink.kept_certificates")
+        yield from ("uplink.mqtt.renewal", "uplink.mqtt.kept_certificates")
     for bus in body["buses"]:
         yield from _OF_BUSES[bus["kind"]]
     for _, _, inputs in body["polls"]:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from gateway.core.record import Round
 from gateway.core.schema import Schema
-from gateway.uplink import cbor, compact, senml
+from gateway.uplink.encoding import cbor, compact, senml
 from satama.cli import app
 from satama.collecting.collector import District
 

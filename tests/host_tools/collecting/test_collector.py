@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.core.record import Round
 from gateway.core.schema import Schema
-from gateway.uplink import cbor
-from gateway.uplink.senml import Pack
+from gateway.uplink.encoding import cbor
+from gateway.uplink.encoding.senml import Pack
 from satama.collecting.collector import Collector
 from satama.payloads.senml import SenmlError, decode
 

@@ -112,7 +112,7 @@ def test_every_word_of_the_gateway_s_own_has_a_sentence_of_ours():
 
 
 def test_every_reason_for_which_a_broker_is_not_reached_has_a_sentence():
-    code = "".join(path.read_text(encoding="utf-8") for path in UPLINK.glob("*.py"))
+    code = "".join(path.read_text(encoding="utf-8") for path in UPLINK.rglob("*.py"))
     reasons = set(re.findall(r'LinkDown\("([^"{]+)"\)', code)) | set(
         re.findall(r'"(wrong [A-Za-z]+ ?\w*|certificate [a-z ]+)"', code)
     )

@@ -223,7 +223,7 @@ def test_the_compiled_body_of_a_small_site(site):
         "derived": [],
         "modules": "acquire.modbus.bus,acquire.modbus.unit,acquire.modbus.rtu,acquire.inputs.analog,"
         "acquire.inputs.calibrations,acquire.inputs.pulses,process.filters.checks,process.filters.smoothing,"
-        "process.counter,uplink.senml,uplink.cbor",
+        "process.counter,uplink.encoding.senml,uplink.encoding.cbor",
     }
 
 

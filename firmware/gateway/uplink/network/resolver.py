@@ -53,14 +53,14 @@ class Resolver:
         row = self._row(name)
         if row and self._uptime_ms() < row[2]:
             return row[1], ""
-        from gateway.uplink import dns
+        from gateway.uplink.network import dns
 
         try:
             what, found, hold_s = await self._ask(dns, dns.wire(name))
         except FrameError:
             return [], UNKNOWN
         finally:
-            lend.drop("uplink.dns")  # most of the time nobody asks
+            lend.drop("uplink.network.dns")  # most of the time nobody asks
         now = self._uptime_ms()
         if what == "":
             self._remember(

@@ -8,11 +8,11 @@ from micropython import const
 from umqtt import simple
 
 from gateway.core import lend
-from gateway.uplink import packets
+from gateway.uplink.mqtt import packets
 from gateway.uplink.errors import LinkDown, ProtocolError
-from gateway.uplink.session import Session
-from gateway.uplink.wire import CONNECT_MS, Wire
-from gateway.uplink.writer import Writer
+from gateway.uplink.mqtt.session import Session
+from gateway.uplink.mqtt.wire import CONNECT_MS, Wire
+from gateway.uplink.mqtt.writer import Writer
 
 IN_FLIGHT_BYTES = const(16384)
 _ANSWER_MS = const(10000)  # most that the broker may be silent while it owes an answer, or not read while we write
@@ -206,10 +206,10 @@ class Client(simple.MQTTClient):
 
     def _hello(self):
         """The CONNECT packet."""
-        from gateway.uplink import hello
+        from gateway.uplink.mqtt import connect
 
-        lend.drop("uplink.hello")  # it stays as long as we use it
-        return hello.connect(self)
+        lend.drop("uplink.mqtt.connect")  # it stays as long as we use it
+        return connect.packet_of(self)
 
     # --- writing
 

@@ -93,7 +93,7 @@ class Wire:
         if renewal and renewal.is_stale:
             self._context = None  # before there is another one: each is some KB
         if self._context is None:
-            from gateway.uplink import tls
+            from gateway.uplink.mqtt import tls
 
             self._tls = tls
             self._context = tls.context(spec, *(renewal.take() if renewal else ()))

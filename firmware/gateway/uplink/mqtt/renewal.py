@@ -19,7 +19,7 @@ CA, CLIENT = "ca", "client"
 _AS_SENT = const(16)  # digits of a SHA-256 by which people know a certificate
 _SUBSCRIBE = const(0x82)  # MQTT 3.1.1, section 3.8
 _MOST_UNANSWERED = const(2)  # connections that ended between SUBSCRIBE and SUBACK: some brokers hang up on who may not
-# Words of tls.py and mqtt.py for a broker that is not believed, and for one that does not take our certificate
+# Words of tls.py and client.py for a broker that is not believed, and for one that does not take our certificate
 _NOT_THEM = ("wrong CA", "certificate refused")
 _NOT_US = (
     "client certificate refused",
@@ -175,7 +175,7 @@ class Renewal:
 
 
 def _files():
-    from gateway.uplink import kept_certificates
+    from gateway.uplink.mqtt import kept_certificates
 
-    lend.drop("uplink.kept_certificates", "uplink.x509")
+    lend.drop("uplink.mqtt.kept_certificates", "uplink.mqtt.x509")
     return kept_certificates

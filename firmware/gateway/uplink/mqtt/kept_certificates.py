@@ -10,7 +10,7 @@ import ssl
 
 from micropython import const
 
-from gateway.uplink import x509
+from gateway.uplink.mqtt import x509
 
 _DIGEST = const(32)
 _MOST = const(2048)

@@ -14,9 +14,9 @@ import machine
 from micropython import const
 
 from gateway.core import lend
-from gateway.uplink.resolver import UNKNOWN
-from gateway.uplink.sntp import ANSWER, NEVER, SLOWER
-from gateway.uplink.time_votes import Votes
+from gateway.uplink.network.resolver import UNKNOWN
+from gateway.uplink.clock.sntp import ANSWER, NEVER, SLOWER
+from gateway.uplink.clock.votes import Votes
 
 _PORT = const(123)
 _ANSWER_MS = const(2000)
@@ -89,9 +89,9 @@ class TimeSync:
         """Ask, and set the clock if the answers are believed. Returns as Clock.set_utc; False when nothing was set."""
         witnesses, absurd = [], []
         await self._ask(witnesses, absurd)
-        from gateway.uplink import time_judge
+        from gateway.uplink.clock import judge as time_judge
 
-        lend.drop("uplink.time_judge")  # for an hour nobody wants it any more
+        lend.drop("uplink.clock.judge")  # for an hour nobody wants it any more
         clock = self._clock
         now = clock.uptime_ms()
         near = clock.offset_at(now) if clock.synced else None
@@ -133,9 +133,9 @@ class TimeSync:
         asked = await self._reachable()
         if not asked:
             return
-        from gateway.uplink import sntp
+        from gateway.uplink.clock import sntp
 
-        lend.drop("uplink.sntp")  # for an hour nobody wants it any more
+        lend.drop("uplink.clock.sntp")  # for an hour nobody wants it any more
         try:
             udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         except OSError:

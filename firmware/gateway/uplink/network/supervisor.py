@@ -4,12 +4,12 @@ import asyncio
 
 from micropython import const
 
-from gateway.uplink import backoff
-from gateway.uplink import supervisor_state as states
-from gateway.uplink.backoff import Backoff
+from gateway.uplink.network import backoff
+from gateway.uplink.network import supervisor_state as states
+from gateway.uplink.network.backoff import Backoff
 from gateway.uplink.errors import LinkDown
-from gateway.uplink.places import Places
-from gateway.uplink.resolver import Resolver
+from gateway.uplink.network.places import Places
+from gateway.uplink.network.resolver import Resolver
 
 _SLICE_MS = const(1000)
 _KEEP_MS = const(3600000)  # between two writes of the last good addresses: some brokers change theirs every minute

@@ -17,7 +17,7 @@ truth that can be by its own account. Offsets to the uptime do not move on betwe
 
 from micropython import const
 
-from gateway.uplink.time_votes import APART_MS, CONFIRM, LONG, NOBODY, SEVERAL, SINGLE
+from gateway.uplink.clock.votes import APART_MS, CONFIRM, LONG, NOBODY, SEVERAL, SINGLE
 
 _DIRECT_MS = const(3660000)
 _DAY_MS = const(86400000)

@@ -1,4 +1,4 @@
-"""Ethernet, with the methods that network.py tells: a PHY on the chip's own MAC, or a W5500 on SPI."""
+"""Ethernet, with the methods that wifi.py tells: a PHY on the chip's own MAC, or a W5500 on SPI."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import network
 from machine import Pin
 from micropython import const
 
-from gateway.uplink.network import NO_NETWORK, name_servers
+from gateway.uplink.network.wifi import NO_NETWORK, name_servers
 
 _CONNECT_S = const(30)
 _STEP_MS = const(250)

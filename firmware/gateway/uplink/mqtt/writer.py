@@ -2,7 +2,7 @@
 
 from micropython import const
 
-from gateway.uplink import packets
+from gateway.uplink.mqtt import packets
 from gateway.uplink.errors import LinkDown
 
 _SEGMENT = const(1400)  # bytes that are written at once, about a TCP segment

@@ -39,15 +39,15 @@ class Packer:
 
     def _pack(self):
         if self._encoding == "compact":
-            from gateway.uplink import compact
+            from gateway.uplink.encoding import compact
 
             return compact.Pack()
-        from gateway.uplink import senml
+        from gateway.uplink.encoding import senml
 
         if self._encoding == "json":
-            from gateway.uplink import json_text as writer
+            from gateway.uplink.encoding import json_text as writer
         else:
-            from gateway.uplink import cbor as writer
+            from gateway.uplink.encoding import cbor as writer
         return senml.Pack(writer, self._base_name, self._aliases)
 
     def _event(self, event):
