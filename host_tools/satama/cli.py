@@ -81,7 +81,3 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a name that the terminal cannot show is no reason to fail
     sys.exit(app())
-
-
-if __name__ == "__main__":
-    main()

@@ -54,7 +54,7 @@ def backwards(path, source):
 
 
 def test_every_module_is_in_a_room():
-    assert {path.name for path in HOME.glob("*.py")} == {"__init__.py", "cli.py"}
+    assert {path.name for path in HOME.glob("*.py")} == {"__init__.py", "__main__.py", "cli.py"}
     assert {path.parent.name for path in HOME.glob("*/__init__.py")} == set(ORDER)
 
 

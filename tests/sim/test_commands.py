@@ -18,7 +18,7 @@ KEYS = {
 
 def satama(*words: str, timeout: int = 120) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "satama.cli", *words], capture_output=True, text=True, timeout=timeout, check=False
+        [sys.executable, "-m", "satama", *words], capture_output=True, text=True, timeout=timeout, check=False
     )
 
 

@@ -88,7 +88,7 @@ def command(desk, *words, limit_s=900, hurry_after=math.inf):
 
     `hurry_after`: so many starts of the board, and its clock runs some ten times as fast as the wall's: a trial of a minute is over soon.
     """
-    process = subprocess.Popen([sys.executable, "-m", "satama.cli", *words], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-m", "satama", *words], stdout=subprocess.PIPE, text=True)
     lines = []
     reader = threading.Thread(target=lambda: lines.extend(process.stdout))
     reader.start()
