@@ -91,7 +91,7 @@ def way_out(site, rooms, kept, keep):
         mqtt["backlog_bytes_s"],
     )
     link = _link(site["network"])
-    renewal = _renewal(mqtt, birth.topic("certs"), rooms.note)
+    renewal = _renewal(mqtt, birth.topic("certs"), rooms)
     client = Client(birth.client_id, mqtt, birth.topic("state"), birth.state(False), clock, renewal)
     supervisor = Supervisor(site["network"], mqtt["hosts"], link, clock, random_below, keep)
     supervisor.recall(kept)
@@ -101,13 +101,13 @@ def way_out(site, rooms, kept, keep):
     return Outlet(link, client, supervisor, sender, time, notes)
 
 
-def _renewal(spec, topic, note):
+def _renewal(spec, topic, rooms):
     """What takes certificates from the broker; None without TLS: there is nobody to be believed."""
     if not spec["tls"]:
         return None
     from gateway.uplink.mqtt.renewal import Renewal
 
-    return Renewal(spec, topic, note)
+    return Renewal(spec, topic, rooms.note, rooms.clock, rooms.stalled_since)
 
 
 def _link(spec):

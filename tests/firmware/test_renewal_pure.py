@@ -38,10 +38,28 @@ def flash(monkeypatch):
     return made
 
 
+class Clock:
+    now = 0
+
+    def uptime_ms(self):
+        return self.now
+
+
 @pytest.fixture
-def gateway(flash):
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def stalls():
+    """Since when flash was written, each time."""
+    return []
+
+
+@pytest.fixture
+def gateway(flash, clock, stalls):
     told = []
-    made = Renewal({}, TOPIC, told.append)
+    made = Renewal({}, TOPIC, told.append, clock, stalls.append)
     made.told = told
     made.take()
     assert made.connected(1)
@@ -60,7 +78,7 @@ def events(gateway):
 
 def test_what_is_asked_for_is_a_subscribe_packet_at_qos_1(gateway):
     for name in (b"g", b"g" * 200):
-        packet = Renewal({}, name, None)
+        packet = Renewal({}, name, None, Clock(), None)
         packet.take()
         sent = packet.connected(0x1234)
         length, at = (sent[1], 2) if sent[1] < 0x80 else (sent[1] & 0x7F | sent[2] << 7, 3)
@@ -69,14 +87,15 @@ def test_what_is_asked_for_is_a_subscribe_packet_at_qos_1(gateway):
         assert sent[at:] == b"\x12\x34" + len(topic).to_bytes(2, "big") + topic + b"\1"
 
 
-def test_it_counts_from_the_next_connection_on_and_is_kept_once_that_has_come(gateway, flash):
+def test_it_counts_from_the_next_connection_on_and_is_kept_once_that_has_come(gateway, flash, clock, stalls):
+    clock.now = 77
     came(gateway, "ca", b"one,two")
     assert gateway.is_due and gateway.is_stale and flash.kept == {} and events(gateway) == []
     assert gateway.take() == ([b"one", b"two"], b"") and not gateway.is_due
     assert not gateway.failed("no answer")  # nobody's fault
     gateway.connected(2)
     assert flash.kept == {"ca": b"one,two"} and events(gateway) == [("kept", "ca", "")]
-    assert gateway.ca_next == digits(b"one,two") and not gateway.is_stale
+    assert gateway.ca_next == digits(b"one,two") and not gateway.is_stale and stalls == [77]
 
 
 @pytest.mark.parametrize("reason", ["wrong CA", "certificate refused", NOT_US, "refused: not authorised"])
@@ -146,16 +165,25 @@ def test_without_another_one_a_refusal_is_for_the_back_off(gateway):
     assert not gateway.failed(NOT_US)
 
 
-def test_brokers_that_hang_up_over_it_are_not_asked_a_third_time(gateway):
+def test_brokers_that_hang_up_over_it_are_left_alone_for_a_day(gateway, clock):
     gateway.closed("")  # between SUBSCRIBE and SUBACK
     assert gateway.connected(9)
     assert gateway.answered(9) and not gateway.answered(9)
     gateway.closed("")
-    for number in (10, 11):
+    for number in (10, 11, 12):
         assert gateway.connected(number)
         gateway.closed("")
-    assert gateway.is_deaf and not gateway.connected(12)
+    assert gateway.is_deaf and not gateway.is_due and not gateway.connected(13)
     assert events(gateway) == [("refused", "", "no right to subscribe")]
+    clock.now += 86_400_000
+    assert gateway.is_due  # a connection that lasts for months would never ask
+    assert gateway.connected(14) and not gateway.is_due
+    gateway.closed("")
+    assert gateway.is_deaf and events(gateway) == [("refused", "", "no right to subscribe")]
+    clock.now += 86_400_000
+    assert gateway.connected(15) and gateway.answered(15)
+    gateway.closed("")
+    assert gateway.connected(16) and events(gateway) == []
 
 
 def test_a_packet_that_no_parser_takes_ends_it_at_once(gateway):

@@ -33,8 +33,8 @@ _WAYS_OUT = {
     "closed by the broker": "most likely the broker does not take it; or it was just restarted, then send it again",
     "reset by the broker": "most likely the broker does not take it; or it was just restarted, then send it again",
     "another key's": "keys do not travel: have a certificate issued for the key in the site's client_key, or bring both with: satama deploy",
-    "packet length": "somebody has sent it what is too large; take it away with --take-away, then restart the gateway",
-    "no right to subscribe": "the broker lets it not read its own certs/#: give it that right (mosquitto: topic read .../certs/#), then restart it",
+    "packet length": "somebody has sent it what is too large; take it away with --take-away; within a day the gateway asks again, or after a restart",
+    "no right to subscribe": "the broker lets it not read its own certs/#: give it that right (mosquitto: topic read .../certs/#); within a day it asks again, or after a restart",
     "too little memory": "it is short of memory: send it again later, or bring it with: satama deploy",
 }
 

@@ -4,6 +4,7 @@ A file begins with the SHA-256 of its content and of what it belongs to: a damag
 once a deploy has brought another of the site's own. It is written whole under another name first: a power cut leaves the old or the new.
 """
 
+import errno
 import hashlib
 import os
 import ssl
@@ -37,16 +38,17 @@ def read(which, spec):
 
 def write(which, data, spec):
     """Keep it, or with b"" nothing any more; "" when it is done, else why not."""
-    if not data:
-        _remove(which)
-        return ""
     try:
+        if not data:
+            os.remove(_path(which))
+            return ""
         with open(_NEW, "wb") as file:
             file.write(_digest(which, data, spec))
             file.write(data)
         os.rename(_NEW, _path(which))
-    except OSError:
-        return "flash does not take it: full, or worn out"
+    except OSError as error:
+        if data or error.errno != errno.ENOENT:  # there was none
+            return "flash does not take it: full, or worn out"
     return ""
 
 

@@ -18,7 +18,10 @@ from gateway.core import lend
 CA, CLIENT = "ca", "client"
 _AS_SENT = const(16)  # digits of a SHA-256 by which people know a certificate
 _SUBSCRIBE = const(0x82)  # MQTT 3.1.1, section 3.8
-_MOST_UNANSWERED = const(2)  # connections that ended between SUBSCRIBE and SUBACK: some brokers hang up on who may not
+_MOST_UNANSWERED = const(
+    3
+)  # connections in a row that ended between SUBSCRIBE and SUBACK: some brokers hang up on who may not
+_SILENT_MS = const(86400000)  # then, or after a message that no parser takes, nothing is asked for
 # Words of tls.py and client.py for a broker that is not believed, and for one that does not take our certificate
 _NOT_THEM = ("wrong CA", "certificate refused")
 _NOT_US = (
@@ -37,15 +40,15 @@ def digits(data):
 
 
 class Renewal:
-    """`spec`: the compiled site's "mqtt"; `topic`: where all comes, bytes; `note(event)` tells what has become of it.
-
-    is_due   something new is to be tried: connect anew
-    is_deaf  nothing is asked for any more until the next start: the broker drops the connection over it
+    """`spec`: the compiled site's "mqtt"; `topic`: where all comes, bytes; `note(event)` tells what has become of it, and
+    `stalled_since(ms)` is told since when flash was written.
     """
 
-    def __init__(self, spec, topic, note):
+    def __init__(self, spec, topic, note, clock, stalled_since):
         self._spec = spec
         self._note = note
+        self._clock = clock
+        self._stalled_since = stalled_since
         self._base = topic + b"/"
         self._kept = None  # {which: digits}
         self._trial = None  # (which, data)
@@ -54,8 +57,19 @@ class Renewal:
         self._is_own = False  # the turn is the site's own client certificate's, though another one is kept
         self._asked = 0  # id of the SUBSCRIBE without an answer
         self._unanswered = 0
-        self.is_due = self.is_deaf = False
+        self._silent_until_ms = 0  # of uptime; 0: we ask
+        self._is_new = False  # what is on trial has no connection yet
         self.is_stale = True  # what take() gave last does not count any more
+
+    @property
+    def is_deaf(self):
+        """Nothing is asked for: the broker has dropped the connection over it."""
+        return self._clock.uptime_ms() < self._silent_until_ms
+
+    @property
+    def is_due(self):
+        """Connect anew: something is to be tried, or to be asked for again."""
+        return self._is_new or self._silent_until_ms > 0 and not self.is_deaf
 
     # --- which certificates a connection has
 
@@ -70,15 +84,17 @@ class Renewal:
         self._kept = {which: digits(held[which]) for which in held}
         if self._trial:
             which, held[which] = self._trial
-        self.is_due = self.is_stale = False
+        self._is_new = self.is_stale = False
         return files.several(held[CA] or b""), b"" if self._is_own else held[CLIENT] or b""
 
     def connected(self, number):
         """The broker and we have taken each other: what was on trial is kept. Gives the SUBSCRIBE packet, b"" for none; `number`: its id."""
         self._is_second = False
-        if self._trial and not self.is_due:
+        if self._trial and not self._is_new:
             (which, data), self._trial = self._trial, None
+            started = self._clock.uptime_ms()
             why = _files().write(which, data, self._spec)
+            self._stalled_since(started)
             if why:
                 self._refuse(which, data, why)
                 self.is_stale = True
@@ -86,12 +102,15 @@ class Renewal:
                 self._kept[which] = digits(data)
                 self._refused.pop(which, None)
                 self._tell("kept" if data else "dropped", which)
-        return b"" if self.is_deaf else self._ask(number)
+        if self.is_deaf:
+            return b""
+        self._silent_until_ms = 0
+        return self._ask(number)
 
     def failed(self, reason):
         """No connection, for that reason. True: there is something else to be tried at once."""
         trial = self._trial
-        if trial and not self.is_due and (reason in _NOT_US or reason in _NOT_THEM):
+        if trial and not self._is_new and (reason in _NOT_US or reason in _NOT_THEM):
             self._trial = None
             self.is_stale = True
             self._refuse(trial[0], trial[1], reason)
@@ -141,10 +160,9 @@ class Renewal:
         if self._asked:
             self._unanswered += 1
         self._asked = 0
-        if why == "packet length" or self._unanswered >= _MOST_UNANSWERED:
-            if not self.is_deaf:
-                self.is_deaf = True
-                self._note({"event": "certs_refused", "which": "", "why": why or "no right to subscribe"})
+        if (why == "packet length" or self._unanswered >= _MOST_UNANSWERED) and not self._silent_until_ms:
+            self._silent_until_ms = self._clock.uptime_ms() + _SILENT_MS
+            self._note({"event": "certs_refused", "which": "", "why": why or "no right to subscribe"})
 
     def came(self, topic, data, retained):
         """A message. A retained one comes at every connect, and is news only once."""
@@ -161,7 +179,7 @@ class Renewal:
                 self._refuse(which, data, why)
             else:
                 self._trial = (which, data)
-                self.is_due = self.is_stale = True
+                self._is_new = self.is_stale = True
 
     def _refuse(self, which, data, why):
         self._refused[which] = digits(data)
